@@ -1,0 +1,37 @@
+// A backend: where kernels run. CPU is always there; CUDA and Metal are separate shared
+// libraries loaded at run time. A missing backend is an object that says why.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+namespace moebius {
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const char* id() const = 0;             // "cpu", "cuda", "metal", "reference"
+  virtual bool available() const = 0;
+  virtual std::string unavailable_reason() const = 0;  // "" when available
+  virtual std::string device_name() const = 0;    // "AMD EPYC 9555", "" when unavailable
+  virtual std::string level() const = 0;          // ISA level or compute capability in use
+  virtual const KernelTable& kernels() const = 0;  // throws Error(kUnsupported) when unavailable
+};
+
+// The best CPU level the machine has, or the one MOEBIUS_ISA names (reference, avx2, avx_vnni, avx512,
+// avx512_bf16, neon); throws Error(kUnsupported) when the machine lacks the one named.
+Backend& cpu_backend();
+// Plain loops; the oracle.
+Backend& reference_backend();
+Backend& cuda_backend();
+Backend& metal_backend();
+// cpu, cuda, metal: what the product lists.
+std::vector<Backend*> backends();
+// ISA levels this machine can run, worst first.
+std::vector<std::string> cpu_levels();
+// The CPU backend at one level, for tests of every level in one process.
+Backend& cpu_backend_at(const std::string& level);
+
+}  // namespace moebius
