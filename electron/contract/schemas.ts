@@ -1,0 +1,211 @@
+// The nouns that cross the wire. Sizes are bytes, times milliseconds unless the name says
+// otherwise; names follow the glossary in ARCHITECTURE.md.
+import { z } from 'zod'
+import { WorkbenchErrorShape } from './errors'
+
+export const Origin = z.enum(['key', 'tensor', 'table', 'default', 'override'])
+
+export const BackendInfo = z.object({
+  id: z.string(),
+  available: z.boolean(),
+  reason: z.string(),      // why not, '' when available
+  device: z.string(),
+  level: z.string(),       // ISA level or compute capability
+})
+export type BackendInfo = z.infer<typeof BackendInfo>
+
+export const TensorClassBytes = z.object({
+  experts: z.number(), sharedExperts: z.number(), attention: z.number(), dense: z.number(),
+  router: z.number(), head: z.number(), embedding: z.number(), norms: z.number(), other: z.number(),
+})
+
+// What the loader derived, and where each value came from.
+export const DerivedValue = z.object({ name: z.string(), value: z.string(), origin: Origin })
+
+export const ModelCard = z.object({
+  name: z.string(),
+  architecture: z.string(),
+  supported: z.boolean(),
+  unsupportedReason: z.string(),
+  license: z.string(),
+  parametersTotal: z.number(),
+  parametersActive: z.number(),
+  fileBytes: z.number(),
+  nTensors: z.number(),
+  nLayers: z.number(),
+  embeddingLength: z.number(),
+  nRoutedExperts: z.number(),
+  nActiveExperts: z.number(),
+  nSharedExperts: z.number(),
+  nExpertGroups: z.number(),
+  nActiveGroups: z.number(),
+  nDenseLayers: z.number(),
+  nMtpLayers: z.number(),
+  maxSeqLen: z.number(),
+  vocabSize: z.number(),
+  tokenizer: z.string(),          // 'gpt2 / deepseek-v3'
+  hasChatTemplate: z.boolean(),
+  bitsPerWeight: z.number(),
+  bytesPerToken: z.number(),      // read per decoded token at empty cache
+  quantFormats: z.array(z.object({ format: z.string(), nTensors: z.number(), bytes: z.number() })),
+  tensorClassBytes: TensorClassBytes,
+  derived: z.array(DerivedValue),
+  warnings: z.array(z.string()),
+  ignoredTensors: z.array(z.string()),
+})
+export type ModelCard = z.infer<typeof ModelCard>
+
+export const MemoryEstimate = z.object({
+  seqLen: z.number(),
+  weightsBytes: z.number(),
+  cacheBytes: z.number(),
+  scratchBytes: z.number(),
+  totalBytes: z.number(),
+  availableBytes: z.number(),
+  fits: z.boolean(),
+})
+export type MemoryEstimate = z.infer<typeof MemoryEstimate>
+
+export const ModelEntry = z.object({
+  id: z.string(),                 // stable, unique, URL safe; what REST calls the model
+  path: z.string(),               // first part of a split set
+  parts: z.number(),
+  builtIn: z.boolean(),
+  addedAt: z.number(),
+  state: z.enum(['ready', 'broken', 'missing']),
+  problem: WorkbenchErrorShape.optional(),  // for broken and missing files
+  card: ModelCard.optional(),     // absent for broken files
+  estimate: MemoryEstimate.optional(),
+})
+export type ModelEntry = z.infer<typeof ModelEntry>
+export const ModelList = z.object({ models: z.array(ModelEntry) })
+export type ModelList = z.infer<typeof ModelList>
+
+export const LoadedModel = z.object({
+  modelId: z.string(), instanceId: z.string(),
+  state: z.enum(['loading', 'ready', 'unloading']),
+  progress: z.number(),           // 0..1 while loading
+  maxSeqLen: z.number(), cacheFormat: z.string(), threads: z.number(), backend: z.string(),
+  weightsBytes: z.number(),
+  loadMs: z.number(),
+})
+export type LoadedModel = z.infer<typeof LoadedModel>
+
+export const EngineStatus = z.object({
+  version: z.string(),
+  backends: z.array(BackendInfo),
+  cpuLevels: z.array(z.string()),
+  threads: z.number(),
+  loaded: z.array(LoadedModel),
+  memory: z.object({ totalBytes: z.number(), availableBytes: z.number(), hostBytes: z.number() }),
+  // Of the last second while something decodes, else 0.
+  tokensPerSecond: z.number(),
+  activeGenerations: z.number(),
+})
+export type EngineStatus = z.infer<typeof EngineStatus>
+
+export const SamplingSettings = z.object({
+  temperature: z.number().min(0).max(10),
+  samplingTopK: z.number().int().min(0).max(1_000_000),
+  topP: z.number().min(0).max(1),
+  minP: z.number().min(0).max(1),
+  repeatPenalty: z.number().min(0).max(10),
+  seed: z.number().int().min(-1).max(2 ** 32 - 1),  // -1: a new one each time
+  maxTokens: z.number().int().min(0).max(1_000_000),  // 0: what is left of the context
+})
+export type SamplingSettings = z.infer<typeof SamplingSettings>
+
+export const StopReason = z.enum(['stop', 'length', 'cancelled', 'error'])
+export type StopReason = z.infer<typeof StopReason>
+
+export const GenerationStats = z.object({
+  promptTokens: z.number(), cachedTokens: z.number(), generatedTokens: z.number(),
+  promptMs: z.number(), decodeMs: z.number(), timeToFirstTokenMs: z.number(),
+  tokensPerSecond: z.number(), promptTokensPerSecond: z.number(),
+  seqLen: z.number(), maxSeqLen: z.number(),
+  seed: z.number(),
+  stopReason: StopReason,
+})
+export type GenerationStats = z.infer<typeof GenerationStats>
+
+export const Role = z.enum(['system', 'user', 'assistant'])
+export const Message = z.object({
+  id: z.string(), conversationId: z.string(), parentId: z.string().optional(),
+  role: Role, content: z.string(), reasoning: z.string(), reasoningMs: z.number(),
+  createdAt: z.number(),
+  modelId: z.string().optional(),
+  state: z.enum(['complete', 'streaming', 'interrupted', 'failed']),
+  error: WorkbenchErrorShape.optional(),
+  stats: GenerationStats.optional(),
+})
+export type Message = z.infer<typeof Message>
+
+export const ConversationSummary = z.object({
+  id: z.string(), title: z.string(), createdAt: z.number(), updatedAt: z.number(),
+  modelId: z.string().optional(), nMessages: z.number(),
+})
+export type ConversationSummary = z.infer<typeof ConversationSummary>
+
+export const Conversation = ConversationSummary.extend({
+  systemPrompt: z.string(),
+  sampling: SamplingSettings,
+  // The whole tree; activeLeafId names the branch that is shown.
+  messages: z.array(Message),
+  activeLeafId: z.string().optional(),
+  // Set while an answer is being generated for this conversation.
+  generationId: z.string().optional(),
+})
+export type Conversation = z.infer<typeof Conversation>
+
+export const ChatEvent = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('start'), conversationId: z.string(), messageId: z.string() }),
+  z.object({ type: z.literal('prompt-progress'), processed: z.number(), total: z.number(), cached: z.number() }),
+  z.object({ type: z.literal('reasoning'), text: z.string() }),
+  z.object({ type: z.literal('reasoning-end'), reasoningMs: z.number() }),
+  z.object({ type: z.literal('content'), text: z.string() }),
+  z.object({ type: z.literal('stats'), stats: GenerationStats.omit({ stopReason: true }) }),
+  z.object({ type: z.literal('end'), message: Message }),
+  z.object({ type: z.literal('error'), error: WorkbenchErrorShape, message: Message }),
+])
+export type ChatEvent = z.infer<typeof ChatEvent>
+
+export const Settings = z.object({
+  theme: z.enum(['system', 'light', 'dark', 'contrast']),
+  locale: z.enum(['system', 'en', 'zh-CN']),
+  lastModelId: z.string(),
+  maxSeqLen: z.number().int().min(0),      // 0: the model's, as far as memory allows
+  cacheFormat: z.enum(['f32', 'f16', 'bf16', 'q8_0']),
+  threads: z.number().int().min(0).max(1024),  // 0: physical cores
+  exact: z.boolean(),                      // float activations
+  sampling: SamplingSettings,
+  systemPrompt: z.string(),
+  serverPort: z.number().int().min(1024).max(65535),
+  serverEnabled: z.boolean(),
+  serverRequireToken: z.boolean(),
+  modelFolders: z.array(z.string()),
+  showRoutingStrip: z.boolean(),
+  reduceMotion: z.enum(['system', 'on', 'off']),
+})
+export type Settings = z.infer<typeof Settings>
+
+export const ServerStatus = z.object({
+  state: z.enum(['stopped', 'starting', 'running', 'failed']),
+  host: z.string(), port: z.number(), urls: z.array(z.string()),
+  requireToken: z.boolean(),
+  error: WorkbenchErrorShape.optional(),
+  requests: z.number(), activeRequests: z.number(),
+})
+export type ServerStatus = z.infer<typeof ServerStatus>
+
+export const HostInfo = z.object({
+  version: z.string(), hostKind: z.enum(['electron', 'serve', 'cli']), platform: z.string(), nodeVersion: z.string(),
+  pid: z.number(), dataDir: z.string(), startedAt: z.number(),
+})
+export type HostInfo = z.infer<typeof HostInfo>
+
+// Why the previous host ended, when it did not end by itself; shown in a banner.
+export const HostNotice = z.object({ cause: z.string(), advice: z.string(), at: z.number(), log: z.array(z.string()) })
+export type HostNotice = z.infer<typeof HostNotice>
+
+export const DirectoryEntry = z.object({ name: z.string(), path: z.string(), kind: z.enum(['directory', 'gguf']), bytes: z.number() })
+export type DirectoryEntry = z.infer<typeof DirectoryEntry>

@@ -1,0 +1,133 @@
+// What the services see of the native engine. native.ts is the real implementation; tests
+// of services may use a fake. Everything is copied: no buffer is shared with the engine.
+import type { BackendInfo, MemoryEstimate, ModelCard, StopReason } from '../contract'
+
+export interface EngineInfo {
+  version: string
+  backends: BackendInfo[]
+  cpuLevels: string[]
+  threads: number            // physical cores: the default of a load
+  cpuLevel: string           // ISA level in use
+}
+
+export interface GgufInspection {
+  card: ModelCard
+  parts: string[]            // paths of all parts, first part first
+  metadata: { key: string, type: string, value: string }[]
+  tensors: { name: string, format: string, shape: number[], bytes: number, part: number }[]
+  chatTemplate: string
+}
+
+export interface LoadOptions {
+  threads?: number           // 0 or absent: physical cores
+  exact?: boolean            // float activations
+  overrides?: Record<string, string>
+  signal?: AbortSignal
+  onProgress?: (fraction: number) => void
+}
+
+export type CacheFormat = 'f32' | 'f16' | 'bf16' | 'q8_0'
+
+export interface Engine {
+  info(): EngineInfo
+  // Reads headers only. Throws WorkbenchError E_GGUF, E_SHARD_MISSING, E_IO, E_UNSUPPORTED.
+  inspect(path: string): Promise<GgufInspection>
+  estimate(path: string, seqLen: number, cacheFormat: CacheFormat): Promise<Omit<MemoryEstimate, 'availableBytes' | 'fits'>>
+  load(path: string, options?: LoadOptions): Promise<EngineModel>
+  memory(): { totalBytes: number, availableBytes: number, processBytes: number }
+}
+
+export interface EngineModel {
+  readonly card: ModelCard
+  readonly chatTemplate: string
+  readonly specialTokens: { bos: string, eos: string, unknown: string, pad: string }
+  readonly endOfGeneration: number[]
+  readonly vocabSize: number
+  readonly samplingSuggestion: Record<string, number>
+  readonly moe: { nLayers: number, firstMoeLayer: number, nRoutedExperts: number, nActiveExperts: number } | undefined
+  encode(text: string, options: { addSpecial: boolean, parseSpecial: boolean }): Int32Array
+  decode(tokens: Iterable<number>): string
+  createSession(options: { maxSeqLen: number, cacheFormat: CacheFormat }): EngineSession
+  // Waits for running work to be cancelled, then frees the weights. Idempotent.
+  close(): Promise<void>
+}
+
+export interface Sampling {
+  temperature: number
+  samplingTopK: number
+  topP: number
+  minP: number
+  typicalP?: number
+  topNSigma?: number
+  repeatPenalty: number
+  repeatLastN?: number
+  frequencyPenalty?: number
+  presencePenalty?: number
+  xtc?: { probability: number, threshold: number }
+  dry?: { multiplier: number, base: number, allowedLength: number, lastN: number }
+  mirostat?: { tau: number, eta: number }
+  logitBias?: { token: number, bias: number }[]
+  order?: string[]           // stage names; the default order when absent
+  seed: number               // 0 .. 2^32 - 1
+  nProbs?: number            // top logprobs wanted per token
+  grammar?: string           // GBNF
+  jsonSchema?: string        // JSON text; excludes grammar
+}
+
+export interface GenerateRequest {
+  tokens: ArrayLike<number>  // the whole prompt; the part the session already holds is not computed again
+  maxTokens: number          // 0: what is left of the session
+  sampling: Sampling
+  stopTokens?: number[]      // beside the model's own end-of-generation tokens
+  ignoreEndOfGeneration?: boolean
+}
+
+export interface GeneratedToken {
+  id: number
+  text: string               // complete UTF-8; '' while a character is still split over tokens
+  logprob: number
+  top: { id: number, logprob: number }[]
+}
+
+export interface GenerationResult {
+  stopReason: StopReason
+  stopToken: number          // -1 when none
+  promptTokens: number
+  cachedTokens: number
+  generatedTokens: number
+  promptMs: number
+  decodeMs: number
+  timeToFirstTokenMs: number
+}
+
+export interface RoutingDrain {
+  prefill: boolean
+  nTokens: number
+  firstToken: number
+  lastIds: Uint16Array       // [n_layers, n_active], 0xFFFF = empty slot
+  lastWeights: Float32Array
+  count: Uint32Array         // [n_layers, n_routed_experts]
+}
+
+export interface RouteTrace {
+  nTokens: number
+  layers: { layer: number, ids: Int32Array, weights: Float32Array }[]  // [n_tokens, n_active] each
+}
+
+export interface EngineSession {
+  readonly maxSeqLen: number
+  readonly seqLen: number
+  generate(request: GenerateRequest, options: {
+    signal?: AbortSignal
+    onPromptProgress?: (processed: number, total: number, cached: number) => void
+    onToken: (token: GeneratedToken) => void
+  }): Promise<GenerationResult>
+  // logits [n_tokens, vocab_size] of every position, starting from an empty session.
+  logits(tokens: ArrayLike<number>, signal?: AbortSignal): Promise<Float32Array>
+  route(tokens: ArrayLike<number>, signal?: AbortSignal): Promise<RouteTrace>
+  // What the router chose since the last drain; undefined for dense models or when nothing ran.
+  drainRouting(): RoutingDrain | undefined
+  snapshot(path: string): Promise<void>
+  restore(path: string): Promise<void>
+  close(): void
+}
