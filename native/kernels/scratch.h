@@ -19,6 +19,8 @@ class Scratch {
     return static_cast<T*>(take_bytes(static_cast<size_t>(n) * sizeof(T)));
   }
   void* take_bytes(size_t bytes);
+  // Makes sure that the next takes, `bytes` together (each rounded up to 64), need no new block.
+  void reserve(size_t bytes);
 
   struct Mark {
     size_t block = 0;
@@ -32,6 +34,9 @@ class Scratch {
   size_t bytes_reserved() const;
 
  private:
+  // Moves to a block behind the current one with room for `bytes`.
+  void next_block(size_t bytes);
+
   std::vector<PageBuffer> blocks_;
   size_t block_ = 0;
   size_t used_ = 0;

@@ -1,0 +1,112 @@
+#include "base/mapped_file.h"
+
+#include <algorithm>
+#include <system_error>
+
+#include "base/error.h"
+
+#if defined(_WIN32)
+#include <windows.h>
+#else
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#endif
+
+namespace moebius {
+
+namespace {
+
+[[noreturn]] void fail(const std::string& path, const char* action, int system_error) {
+  throw Error(ErrorCode::kIo, std::string("could not ") + action + " " + path + ": " +
+                                  std::system_category().message(system_error));
+}
+
+}  // namespace
+
+#if defined(_WIN32)
+
+namespace {
+
+std::wstring wide(const std::string& text) {
+  const int length = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, text.data(),
+                                         static_cast<int>(text.size()), nullptr, 0);
+  std::wstring result(static_cast<size_t>(std::max(length, 0)), L'\0');
+  MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), result.data(), length);
+  return result;
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::string& path) : path_(path) {
+  file_ = CreateFileW(wide(path).c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr, OPEN_EXISTING,
+                      FILE_ATTRIBUTE_NORMAL, nullptr);
+  if (file_ == INVALID_HANDLE_VALUE) {
+    file_ = nullptr;
+    fail(path, "open", static_cast<int>(GetLastError()));
+  }
+  LARGE_INTEGER size;
+  const bool measured = GetFileSizeEx(file_, &size);
+  if (measured && size.QuadPart == 0) return;
+  if (measured) mapping_ = CreateFileMappingW(file_, nullptr, PAGE_READONLY, 0, 0, nullptr);
+  if (mapping_ != nullptr)
+    data_ = static_cast<const uint8_t*>(MapViewOfFile(mapping_, FILE_MAP_READ, 0, 0, 0));
+  if (data_ == nullptr) {
+    const int reason = static_cast<int>(GetLastError());
+    if (mapping_ != nullptr) CloseHandle(mapping_);
+    CloseHandle(file_);
+    fail(path, "map", reason);
+  }
+  size_ = static_cast<size_t>(size.QuadPart);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) UnmapViewOfFile(data_);
+  if (mapping_ != nullptr) CloseHandle(mapping_);
+  if (file_ != nullptr) CloseHandle(file_);
+}
+
+void MappedFile::prefetch(size_t offset, size_t bytes) const {
+  if (offset >= size_) return;
+  WIN32_MEMORY_RANGE_ENTRY range{const_cast<uint8_t*>(data_) + offset, std::min(bytes, size_ - offset)};
+  PrefetchVirtualMemory(GetCurrentProcess(), 1, &range, 0);
+}
+
+#else
+
+MappedFile::MappedFile(const std::string& path) : path_(path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) fail(path, "open", errno);
+  struct stat status;
+  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
+    const int reason = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+    close(file);
+    fail(path, "read", reason);
+  }
+  size_ = static_cast<size_t>(status.st_size);
+  void* data = nullptr;
+  if (size_ > 0) data = mmap(nullptr, size_, PROT_READ, MAP_SHARED, file, 0);
+  const int reason = errno;
+  close(file);  // The mapping keeps the file alive.
+  if (data == MAP_FAILED) fail(path, "map", reason);
+  data_ = static_cast<const uint8_t*>(data);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<uint8_t*>(data_), size_);
+}
+
+void MappedFile::prefetch(size_t offset, size_t bytes) const {
+  if (offset >= size_ || bytes == 0) return;
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t begin = offset / page * page;
+  const size_t end = offset + std::min(bytes, size_ - offset);
+  madvise(const_cast<uint8_t*>(data_) + begin, end - begin, MADV_WILLNEED);
+}
+
+#endif
+
+}  // namespace moebius
