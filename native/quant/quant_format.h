@@ -18,12 +18,21 @@ struct QuantFormatInfo {
   // Decodes n elements (a multiple of block_elements) from src. Bit-identical to the
   // format's reference decoder. null for integer table types that are never weights.
   void (*dequantize_row)(const void* src, float* dst, int64_t n);
+  // Encodes n elements (a multiple of block_elements). null where there is no encoder.
+  void (*quantize_row)(const float* src, void* dst, int64_t n);
 };
 
 // Throws Error(kUnsupported) for ids that are not a weight format, with the reason by
 // name: removed formats, activation formats, formats of other engines.
 const QuantFormatInfo& quant_format_info(QuantFormat format);
 const QuantFormatInfo& quant_format_info_by_id(uint32_t gguf_type_id);
+
+// The format called `name` (as in the table, any case), or null.
+const QuantFormatInfo* find_quant_format(const std::string& name);
+
+// What a quantiser uses for rows of n_in elements in place of `wanted` when the block does
+// not fit: a 32-element format, else F16.
+QuantFormat quant_format_for_row(QuantFormat wanted, int64_t n_in);
 
 // Bytes of a row of n elements; throws Error(kGguf) when n is no multiple of the block.
 size_t quant_row_bytes(QuantFormat format, int64_t n);
