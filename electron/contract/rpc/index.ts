@@ -1,0 +1,5 @@
+export { createClient, type Client, type ClientOptions, type ClientStream, type ConnectionStatus } from './client'
+export { messagePortWire } from './message-port'
+export { webSocketProtocol, webSocketWire } from './web-socket'
+export { memoryWirePair, type Frame, type Wire } from './wire'
+export type { Off, Signal } from './runtime'
