@@ -75,8 +75,10 @@ class Tokenizer {
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;
 
-  // Any bytes are accepted. Byte-level BPE keeps invalid UTF-8 as it is; the others see
-  // U+FFFD in its place. Time is O(n log n) in the length of the text, whatever it holds.
+  // Any bytes are accepted. Invalid UTF-8 is kept as it is where the vocabulary has tokens
+  // for its bytes, else it becomes U+FFFD or the unknown token. Time is O(n log n) in the
+  // length of the text, whatever it holds. A special token inside the text is matched
+  // leftmost first, longest first; no white space around it is dropped.
   std::vector<int32_t> encode(std::string_view utf8, EncodeOptions options = {}) const;
 
   // The bytes of all ids in a row; may be invalid UTF-8 when the ids split a character.
@@ -104,6 +106,7 @@ class Tokenizer {
   int32_t pad_id() const;
   bool adds_bos() const;
   bool adds_eos() const;
+  bool adds_space_prefix() const;  // SentencePiece models: a space is put before the text
 
   // EOS, EOT, EOM or a token with a well-known name (<|im_end|>, <|eot_id|>, <end_of_turn>, ...).
   bool is_end_of_generation(int32_t id) const;
