@@ -1,0 +1,3 @@
+export { createRestServer, type RestServer, type RestServerOptions } from './server'
+export type { Dialect, RequestContext, RequestLogEntry, Route } from './dialect'
+export type { RestChatEvent, RestChatRequest, RestMessage, RestModel, RestSampling, RestServices, RestToken } from './services'
