@@ -39,6 +39,9 @@ class Error : public std::runtime_error {
 };
 
 // printf-style std::string, for error messages.
-std::string format_text(const char* format, ...) __attribute__((format(printf, 1, 2)));
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2)))
+#endif
+std::string format_text(const char* format, ...);
 
 }  // namespace moebius
