@@ -309,8 +309,13 @@ class ClientCore {
   }
 
   private sendCall(id: number, pending: PendingCall): void {
-    pending.sent = true
-    this.send({ t: 'call', id, m: pending.method, p: pending.params })
+    try {
+      this.send({ t: 'call', id, m: pending.method, p: pending.params })
+      pending.sent = true
+    } catch (error) {
+      // A cycle, or a value JSON does not know.
+      pending.reject(new WorkbenchError('E_BAD_REQUEST', `The parameters of ${pending.method} cannot be sent: ${String(error)}`))
+    }
   }
 
   private sendOpen(stream: OpenStream): void {
@@ -338,7 +343,8 @@ class ClientCore {
     this.wire = undefined
     wire?.close()
     for (const pending of [...this.calls.values()]) pending.reject(error)
-    for (const stream of [...this.streams.values()]) this.finishStream(stream, error)
+    // Who closed the client itself knows: its loops just end.
+    for (const stream of [...this.streams.values()]) this.finishStream(stream, error.code === 'E_CANCELLED' ? undefined : error)
   }
 
   private isOver(): boolean { return this.status.state === 'closed' || this.status.state === 'incompatible' }

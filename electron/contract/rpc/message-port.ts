@@ -5,14 +5,16 @@ interface Message { data: unknown }
 
 export interface EventPort {
   postMessage(frame: unknown): void
-  addEventListener(type: 'message' | 'close', listener: (event: never) => void): void
+  addEventListener(type: 'message', listener: (event: Message) => void): void
+  addEventListener(type: 'close', listener: () => void): void
   start?(): void
   close(): void
 }
 
 export interface EmitterPort {
   postMessage(frame: unknown): void
-  on(type: 'message' | 'close', listener: (event: never) => void): unknown
+  on(type: 'message', listener: (event: Message) => void): unknown
+  on(type: 'close', listener: () => void): unknown
   start?(): void
   close(): void
 }
