@@ -98,6 +98,7 @@ export interface GenerationResult {
   promptMs: number
   decodeMs: number
   timeToFirstTokenMs: number
+  trailingText?: string      // U+FFFD when the answer ended inside a character, to be shown after the last token
 }
 
 export interface RoutingDrain {

@@ -1,0 +1,85 @@
+// The engine, as the services see it, over the addon. This is the only file that loads the
+// addon; what the addon returns is copied into the shapes of types.ts.
+import { createRequire } from 'node:module'
+import { WorkbenchError } from '../contract/errors'
+import type { Addon, ModelHandle } from '../../native/addon'
+import { findAddon } from './native-addon'
+import { awaitNative, callNative } from './native-errors'
+import { withCancel } from './native-cancel'
+import { defaultChatTemplate, metadataText, modelCard } from './model-card'
+import { NativeModel } from './native-model'
+import type { CacheFormat, Engine, EngineInfo, EngineModel, GgufInspection, LoadOptions } from './types'
+
+// Must equal kApiVersion of native/addon/module.cc.
+const apiVersion = 1
+const buildHint = 'Build it with "npm run build:native" (CMake 3.25 and a C++20 compiler are needed), or point MOEBIUS_ADDON at a built native.node.'
+
+// Throws WorkbenchError E_NATIVE when there is no addon, or one that does not fit.
+export function createNativeEngine(addonPath?: string): Engine {
+  return new NativeEngine(loadAddon(addonPath))
+}
+
+function loadAddon(addonPath = findAddon()): Addon {
+  if (addonPath === undefined) {
+    throw new WorkbenchError('E_NATIVE', 'the native engine (native/build/Release/native.node) is not there', { hint: buildHint })
+  }
+  let addon: Addon
+  try {
+    addon = createRequire(import.meta.url)(addonPath) as Addon
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
+    throw new WorkbenchError('E_NATIVE', `the native engine ${addonPath} cannot be loaded: ${reason}`, { hint: buildHint })
+  }
+  if (addon.apiVersion !== apiVersion) {
+    const found = String(addon.apiVersion)
+    throw new WorkbenchError('E_NATIVE', `the native engine ${addonPath} is another version (${found}, needed ${apiVersion})`, { hint: buildHint })
+  }
+  return addon
+}
+
+class NativeEngine implements Engine {
+  readonly #addon: Addon
+
+  constructor(addon: Addon) {
+    this.#addon = addon
+  }
+
+  info(): EngineInfo {
+    const info = callNative(() => this.#addon.engineInfo())
+    return {
+      version: info.version, backends: info.backends, cpuLevels: info.cpuLevels, cpuLevel: info.cpuLevel,
+      threads: info.nPhysicalCores,
+    }
+  }
+
+  async inspect(path: string): Promise<GgufInspection> {
+    const { info, problem, metadata, tensors } = await awaitNative(() => this.#addon.inspect(path, {}))
+    return {
+      card: { ...modelCard(info, problem), nTensors: tensors.length },
+      parts: info.parts,
+      metadata: metadata.map(entry => ({
+        key: entry.key, type: entry.isArray ? `${entry.type}[]` : entry.type, value: metadataText(entry),
+      })),
+      tensors: tensors.map(({ name, quantFormat, shape, bytes, part }) => ({ name, format: quantFormat, shape, bytes, part })),
+      chatTemplate: defaultChatTemplate(info),
+    }
+  }
+
+  async estimate(path: string, seqLen: number, cacheFormat: CacheFormat): ReturnType<Engine['estimate']> {
+    const estimate = await awaitNative(() => this.#addon.estimate(path, seqLen, cacheFormat, {}))
+    const { weightsBytes, cacheBytes, scratchBytes, totalBytes } = estimate
+    return { seqLen, weightsBytes, cacheBytes, scratchBytes, totalBytes }
+  }
+
+  async load(path: string, options: LoadOptions = {}): Promise<EngineModel> {
+    const { signal, onProgress } = options
+    const report = onProgress && ((done: number, total: number): void => { onProgress(total > 0 ? done / total : 1) })
+    const handle = await withCancel(this.#addon, signal, cancel => awaitNative<ModelHandle>(() => this.#addon.loadModel(
+      path, { threads: options.threads ?? 0, exact: options.exact ?? false, overrides: options.overrides ?? {} }, report, cancel)))
+    return callNative(() => new NativeModel(this.#addon, handle))
+  }
+
+  memory(): ReturnType<Engine['memory']> {
+    return callNative(() => this.#addon.memoryInfo())
+  }
+}
