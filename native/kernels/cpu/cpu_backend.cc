@@ -5,7 +5,7 @@
 #include "base/cpu_features.h"
 #include "base/error.h"
 #include "kernels/backend.h"
-#include "kernels/cpu/levels.h"
+#include "kernels/cpu/cpu_table.h"
 
 namespace moebius {
 
@@ -14,7 +14,7 @@ namespace {
 class CpuBackend : public Backend {
  public:
   explicit CpuBackend(cpu::Level level)
-      : level_(level), device_name_(cpu_brand()), table_(reference_backend().kernels()) {}
+      : level_(level), device_name_(cpu_brand()), table_(cpu::kernel_table(level)) {}
   const char* id() const override { return "cpu"; }
   bool available() const override { return true; }
   std::string unavailable_reason() const override { return ""; }

@@ -9,6 +9,9 @@ namespace {
 std::vector<Level> detect() {
   std::vector<Level> levels = {Level::kReference};
   const CpuFeatures& has = cpu_features();
+#ifndef MOEBIUS_X86_LEVELS
+  return levels;
+#endif
   if (!(has.avx2 && has.fma && has.f16c && has.bmi2)) return levels;
   levels.push_back(Level::kAvx2);
   if (has.avx_vnni) levels.push_back(Level::kAvxVnni);

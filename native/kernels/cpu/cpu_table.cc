@@ -1,0 +1,50 @@
+#include "kernels/cpu/cpu_table.h"
+
+#include "kernels/backend.h"
+#include "kernels/cpu/cpu_kernels.h"
+
+namespace moebius::cpu {
+
+namespace {
+
+// A slot of the table is a plain function pointer: this binds a level's operations to one.
+template <const LevelOps& (*ops)(), auto kernel>
+struct Bound;
+template <const LevelOps& (*ops)(), typename Result, typename... Arguments,
+          Result (*kernel)(const LevelOps&, KernelContext&, Arguments...)>
+struct Bound<ops, kernel> {
+  static Result call(KernelContext& context, Arguments... arguments) { return kernel(ops(), context, arguments...); }
+};
+
+template <const LevelOps& (*ops)()>
+KernelTable table_of() {
+  KernelTable table = reference_backend().kernels();
+  table.matmul = Bound<ops, matmul>::call;
+  table.matmul_heads = Bound<ops, matmul_heads>::call;
+  table.dense_ffn = Bound<ops, dense_ffn>::call;
+  table.moe_ffn = Bound<ops, moe_ffn>::call;
+  table.gather_rows = Bound<ops, gather_rows>::call;
+  table.rms_norm = Bound<ops, rms_norm>::call;
+  table.rope = Bound<ops, rope>::call;
+  table.add = Bound<ops, add>::call;
+  table.store_cache_rows = Bound<ops, store_cache_rows>::call;
+  table.load_cache_rows = Bound<ops, load_cache_rows>::call;
+  table.select_experts = Bound<ops, select_experts>::call;
+  return table;
+}
+
+}  // namespace
+
+KernelTable kernel_table(Level level) {
+  switch (level) {
+#ifdef MOEBIUS_X86_LEVELS
+    case Level::kAvx2: return table_of<avx2_ops>();
+    case Level::kAvxVnni: return table_of<avx_vnni_ops>();
+    case Level::kAvx512:
+    case Level::kAvx512Bf16: return table_of<avx512_ops>();
+#endif
+    default: return reference_backend().kernels();
+  }
+}
+
+}  // namespace moebius::cpu

@@ -1,0 +1,55 @@
+// What one instruction set level provides: leaf functions over a range of rows, without
+// threads, allocation or choice. The orchestration (matmul.cc, ffn.cc, attention.cc) is
+// compiled once for the baseline and calls them through this table.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu/activations.h"
+#include "kernels/kernels.h"
+
+namespace moebius::cpu {
+
+constexpr int kMaxFormats = 41;  // highest QuantFormat + 1
+constexpr int kMaxColumns = 8;   // columns of one dot_rows call
+
+// A run of rows of one matrix.
+struct WeightRows {
+  const uint8_t* data = nullptr;
+  size_t row_bytes = 0;
+  int64_t n_rows = 0;
+  int64_t n_in = 0;
+};
+
+// out[c * out_stride + r] = row r . column c. Each product is computed in the same order
+// whatever the number of rows and columns.
+using DotRows = void (*)(const WeightRows&, const ActivationBlock* const* columns, int n_columns,
+                         float* out, int64_t out_stride);
+using FloatDotRows = void (*)(const WeightRows&, const float* const* columns, int n_columns,
+                              float* out, int64_t out_stride);
+
+struct LevelOps {
+  DotRows dot_rows[kMaxFormats] = {};             // quantised formats
+  FloatDotRows float_dot_rows[kMaxFormats] = {};  // kF32, kF16, kBF16
+
+  // Rounds groups [first_group, first_group + n_groups) of 32 elements of a row; x points
+  // at the first of them and holds n_valid elements, the rest is zero.
+  void (*quantize_groups)(const float* x, int64_t n_valid, int64_t first_group, int64_t n_groups,
+                          ActivationBlock* row) = nullptr;
+
+  // out = act(gate) * up in the form of the activation; out may be gate.
+  void (*activate)(Activation, const float* gate, const float* up, int64_t n, float* out) = nullptr;
+  void (*rms_norm_row)(const float* x, int64_t n, const float* weight, float eps, float* y) = nullptr;
+  void (*add)(float* y, const float* x, int64_t n) = nullptr;
+  // y += factor * x
+  void (*add_scaled)(float* y, float factor, const float* x, int64_t n) = nullptr;
+};
+
+#ifdef MOEBIUS_X86_LEVELS
+const LevelOps& avx2_ops();
+const LevelOps& avx_vnni_ops();
+const LevelOps& avx512_ops();
+#endif
+
+}  // namespace moebius::cpu

@@ -1,0 +1,157 @@
+// The 256-bit vocabulary of the kernels: levels avx2 (pair multiply-add) and avx_vnni
+// (four-way dot). Included by one translation unit of one level; everything has internal
+// linkage, because the same names mean other instructions at another level.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#ifdef __AVXVNNI__
+#define MOEBIUS_LEVEL avx_vnni
+#else
+#define MOEBIUS_LEVEL avx2
+#endif
+
+namespace moebius::cpu {
+namespace {
+
+struct Simd {
+  using F = __m256;
+  using I = __m256i;
+  static constexpr int kLanes = 8;
+  static constexpr int kRegisters = 16;
+  static constexpr int kTileVectors = 1;  // a weight tile is kTileVectors * kLanes rows
+  static constexpr int kTileColumns = 6;
+#ifdef __AVXVNNI__
+  static constexpr int kSignedOffset = 128;
+#else
+  static constexpr int kSignedOffset = 0;
+#endif
+
+  static F zero() { return _mm256_setzero_ps(); }
+  static F set1(float v) { return _mm256_set1_ps(v); }
+  static F load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(float* p, F v) { _mm256_storeu_ps(p, v); }
+  static F add(F a, F b) { return _mm256_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm256_div_ps(a, b); }
+  static F max(F a, F b) { return _mm256_max_ps(a, b); }
+  static F min(F a, F b) { return _mm256_min_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  static F fnma(F a, F b, F c) { return _mm256_fnmadd_ps(a, b, c); }
+  static F abs(F a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static F round(F a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+  static __m256i tail_mask(int n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+  // The first n lanes (0..kLanes); the others are zero and their memory is not touched.
+  static F load_first(const float* p, int n) { return _mm256_maskload_ps(p, tail_mask(n)); }
+  static void store_first(float* p, F v, int n) { _mm256_maskstore_ps(p, tail_mask(n), v); }
+
+  static F load_f16(const uint16_t* p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static F load_bf16(const uint16_t* p) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+  }
+  static F load_i8(const int8_t* p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+  }
+  static void store_f16(uint16_t* p, F v) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+  }
+
+  // Rounds kLanes values within -127 .. 127 to int8 and returns the sum of the codes.
+  static int32_t store_codes(int8_t* p, F v) {
+    const I codes = _mm256_cvtps_epi32(v);
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+    __m128i total = _mm_madd_epi16(words, _mm_set1_epi16(1));
+    total = _mm_add_epi32(total, _mm_shuffle_epi32(total, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(total, _mm_shuffle_epi32(total, 0xb1)));
+  }
+
+  static float sum(F v) {
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+  }
+  static float highest(F v) {
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+  }
+  // 2^k for integral k in -126 .. 127.
+  static F power_of_two(F k) {
+    const I bits = _mm256_add_epi32(_mm256_cvtps_epi32(k), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 23));
+  }
+
+  static I zero_int() { return _mm256_setzero_si256(); }
+  static I broadcast_int(const int32_t* p) { return _mm256_set1_epi32(*p); }
+  static F to_float(I v) { return _mm256_cvtepi32_ps(v); }
+  static I load_int(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  static I load_aligned(const void* p) { return _mm256_load_si256(static_cast<const __m256i*>(p)); }
+  template <int kBits>
+  static I shift_right(I v) { return _mm256_srai_epi32(v, kBits); }
+
+  // acc + four-way dot of unsigned codes (<= 128 without VNNI) and signed activations.
+  static I dot(I acc, I codes, I x) {
+#ifdef __AVXVNNI__
+    return _mm256_dpbusd_avx_epi32(acc, codes, x);
+#else
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), _mm256_set1_epi16(1)));
+#endif
+  }
+  // The same for signed codes. With VNNI the caller subtracts kSignedOffset * sum(x);
+  // without it the sign moves to the activation, since u8 x s8 pairs would saturate.
+  static I dot_signed(I acc, I codes, I x) {
+#ifdef __AVXVNNI__
+    return _mm256_dpbusd_avx_epi32(acc, codes, x);
+#else
+    return dot(acc, _mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes));
+#endif
+  }
+  // Signed codes as dot_signed wants them.
+  static __m256i prepare_signed(__m256i codes) {
+#ifdef __AVXVNNI__
+    return _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+#else
+    return codes;
+#endif
+  }
+
+  // Codes of 256 weights in vectors of this level.
+  static constexpr int kVectorsPerBlock = 8;
+  static I code_vector(const __m256i* groups, int index) { return groups[index]; }
+
+  // Factors of one block laid over the lanes of code vector `index`: one per 32 elements.
+  struct Factors {
+    F low, high;
+  };
+  static Factors factors32(const __m256* scales, const float* x_scales) {
+    return {mul(scales[0], load(x_scales)), zero()};
+  }
+  static F spread32(const Factors& f, int index) {
+    return _mm256_permutevar8x32_ps(f.low, _mm256_set1_epi32(index));
+  }
+  // One per 16 elements.
+  static Factors factors16(const __m256* scales, const float* x_scales) {
+    const F x = load(x_scales);
+    const F low = _mm256_permutevar8x32_ps(x, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
+    const F high = _mm256_permutevar8x32_ps(x, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7));
+    return {mul(scales[0], low), mul(scales[1], high)};
+  }
+  static F spread16(const Factors& f, int index) {
+    const int first = 2 * (index & 3);
+    const I lanes = _mm256_setr_epi32(first, first, first, first, first + 1, first + 1, first + 1, first + 1);
+    return _mm256_permutevar8x32_ps(index < 4 ? f.low : f.high, lanes);
+  }
+};
+
+}  // namespace
+}  // namespace moebius::cpu

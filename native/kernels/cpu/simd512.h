@@ -1,0 +1,115 @@
+// The 512-bit vocabulary of the kernels: level avx512 (F, BW, DQ, VL, VNNI). Same names and
+// meaning as in simd256.h; internal linkage for the same reason.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#define MOEBIUS_LEVEL avx512
+
+namespace moebius::cpu {
+namespace {
+
+struct Simd {
+  using F = __m512;
+  using I = __m512i;
+  static constexpr int kLanes = 16;
+  static constexpr int kRegisters = 32;
+  static constexpr int kTileVectors = 2;
+  static constexpr int kTileColumns = 6;
+  static constexpr int kSignedOffset = 128;
+
+  static F zero() { return _mm512_setzero_ps(); }
+  static F set1(float v) { return _mm512_set1_ps(v); }
+  static F load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, F v) { _mm512_storeu_ps(p, v); }
+  static F add(F a, F b) { return _mm512_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm512_div_ps(a, b); }
+  static F max(F a, F b) { return _mm512_max_ps(a, b); }
+  static F min(F a, F b) { return _mm512_min_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static F fnma(F a, F b, F c) { return _mm512_fnmadd_ps(a, b, c); }
+  static F abs(F a) { return _mm512_abs_ps(a); }
+  static F round(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+  static __mmask16 tail_mask(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
+  static F load_first(const float* p, int n) { return _mm512_maskz_loadu_ps(tail_mask(n), p); }
+  static void store_first(float* p, F v, int n) { _mm512_mask_storeu_ps(p, tail_mask(n), v); }
+
+  static F load_f16(const uint16_t* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static F load_bf16(const uint16_t* p) {
+    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+  }
+  static F load_i8(const int8_t* p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  }
+  static void store_f16(uint16_t* p, F v) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+  }
+
+  static int32_t store_codes(int8_t* p, F v) {
+    const I codes = _mm512_cvtps_epi32(v);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(codes));
+    return _mm512_reduce_add_epi32(codes);
+  }
+
+  static float sum(F v) {
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    quarter = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+    return _mm_cvtss_f32(_mm_add_ss(quarter, _mm_movehdup_ps(quarter)));
+  }
+  static float highest(F v) { return _mm512_reduce_max_ps(v); }
+  static F power_of_two(F k) {
+    const I bits = _mm512_add_epi32(_mm512_cvtps_epi32(k), _mm512_set1_epi32(127));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 23));
+  }
+
+  static I zero_int() { return _mm512_setzero_si512(); }
+  static I broadcast_int(const int32_t* p) { return _mm512_set1_epi32(*p); }
+  static F to_float(I v) { return _mm512_cvtepi32_ps(v); }
+  static I load_int(const void* p) { return _mm512_loadu_si512(p); }
+  static I load_aligned(const void* p) { return _mm512_load_si512(p); }
+  template <int kBits>
+  static I shift_right(I v) { return _mm512_srai_epi32(v, kBits); }
+
+  static I dot(I acc, I codes, I x) { return _mm512_dpbusd_epi32(acc, codes, x); }
+  static I dot_signed(I acc, I codes, I x) { return _mm512_dpbusd_epi32(acc, codes, x); }
+  static __m256i prepare_signed(__m256i codes) {
+    return _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+  }
+
+  static constexpr int kVectorsPerBlock = 4;
+  static I code_vector(const __m256i* groups, int index) {
+    return _mm512_inserti64x4(_mm512_castsi256_si512(groups[2 * index]), groups[2 * index + 1], 1);
+  }
+
+  using Factors = F;
+  static F factors32(const __m256* scales, const float* x_scales) {
+    return _mm512_castps256_ps512(_mm256_mul_ps(scales[0], _mm256_loadu_ps(x_scales)));
+  }
+  static F spread32(F factors, int index) {
+    const int a = 2 * index, b = a + 1;
+    return _mm512_permutexvar_ps(_mm512_setr_epi32(a, a, a, a, a, a, a, a, b, b, b, b, b, b, b, b), factors);
+  }
+  static F factors16(const __m256* scales, const float* x_scales) {
+    const F all = _mm512_insertf32x8(_mm512_castps256_ps512(scales[0]), scales[1], 1);
+    const I twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    return mul(all, _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(_mm256_loadu_ps(x_scales))));
+  }
+  static F spread16(F factors, int index) {
+    const int a = 4 * index;
+    const I lanes = _mm512_setr_epi32(a, a, a, a, a + 1, a + 1, a + 1, a + 1, a + 2, a + 2, a + 2, a + 2,
+                                      a + 3, a + 3, a + 3, a + 3);
+    return _mm512_permutexvar_ps(lanes, factors);
+  }
+};
+
+}  // namespace
+}  // namespace moebius::cpu
