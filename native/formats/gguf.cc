@@ -43,9 +43,13 @@ int64_t read_count(GgufCursor& cursor, const char* what, int64_t limit, uint64_t
   const uint64_t at = cursor.offset();
   const int64_t count = cursor.read<int64_t>(format_text("the number of %s", what));
   const uint64_t room = cursor.remaining() / least_bytes;
-  if (count < 0 || count > limit || static_cast<uint64_t>(count) > room)
-    cursor.fail(at, format_text("%lld %s: expected 0 to %llu for a file of this size", static_cast<long long>(count),
-                                what, wide(std::min<uint64_t>(static_cast<uint64_t>(limit), room))));
+  if (count < 0 || count > limit)
+    cursor.fail(at, format_text("%lld %s: expected 0 to %lld", static_cast<long long>(count), what,
+                                static_cast<long long>(limit)));
+  if (static_cast<uint64_t>(count) > room)
+    cursor.fail(at, format_text("the header announces %lld %s, but only %llu bytes follow", static_cast<long long>(count),
+                                what, wide(cursor.remaining())),
+                "The file is incomplete; fetch it again.");
   return count;
 }
 
@@ -151,7 +155,7 @@ void measure_tensor(const GgufCursor& cursor, uint64_t at, uint32_t type_id, Ggu
   try {
     tensor.format = quant_format_info_by_id(type_id).format;
   } catch (const Error& error) {
-    throw Error(error.code(), shown + ": " + error.what(), error.hint());
+    throw Error(error.code(), cursor.message(at, shown + ": " + error.what()), error.hint());
   }
   const QuantFormatInfo& info = quant_format_info(tensor.format);
   if (tensor.dims[0] % info.block_elements != 0)

@@ -8,8 +8,12 @@ namespace {
 unsigned long long wide(uint64_t value) { return value; }
 }  // namespace
 
+std::string GgufCursor::message(uint64_t offset, const std::string& text) const {
+  return format_text("%s: byte %llu: %s", name_.c_str(), wide(offset), text.c_str());
+}
+
 void GgufCursor::fail(uint64_t offset, const std::string& text, const std::string& hint) const {
-  throw Error(ErrorCode::kGguf, format_text("%s: byte %llu: %s", name_.c_str(), wide(offset), text.c_str()), hint);
+  throw Error(ErrorCode::kGguf, message(offset, text), hint);
 }
 
 void GgufCursor::need(uint64_t n, const std::string& what) const {

@@ -21,7 +21,9 @@ class GgufCursor {
   uint64_t file_bytes() const { return file_bytes_; }
   const uint8_t* here() const { return bytes_.data() + at_; }
 
-  // Throws Error(kGguf): "NAME: byte OFFSET: TEXT".
+  // "NAME: byte OFFSET: TEXT".
+  std::string message(uint64_t offset, const std::string& text) const;
+  // Throws Error(kGguf) with that message.
   [[noreturn]] void fail(uint64_t offset, const std::string& text, const std::string& hint = "") const;
 
   template <typename T>

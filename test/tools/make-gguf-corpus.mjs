@@ -78,8 +78,15 @@ broken('version-1', gguf({ version: u32(1) }), 'GGUF version 1')
 broken('version-0', gguf({ version: u32(0) }), 'other byte order')
 broken('version-4', gguf({ version: u32(4) }), 'GGUF version 4 is not known')
 
-const cuts = { version: 6, counts: 17, keys: 30, 'tensor-count': 23, array: valid.indexOf('tokenizer.ggml.scores') + 40, tensors: valid.indexOf('token_embd') + 12 }
-for (const [name, at] of Object.entries(cuts)) broken(`truncated-${name}`, valid.subarray(0, at), '')
+const cuts = [
+  ['version', 6, 'ends 2 bytes before the end of the version'],
+  ['counts', 17, 'announces 2 tensors, but only 1 bytes follow'],
+  ['keys', 130, 'ends 4 bytes before the end of the type of key llama.rope.freq_base'],
+  ['key-count', 60, 'announces 2 tensors, but only 44 bytes follow'],
+  ['array', valid.indexOf('tokenizer.ggml.scores') + 40, 'ends 9 bytes before the end of the value of key tokenizer.ggml.scores'],
+  ['tensors', valid.indexOf('token_embd') + 12, 'ends 5 bytes before the end of the name of tensor 1'],
+]
+for (const [name, at, error] of cuts) broken(`truncated-${name}`, valid.subarray(0, at), error)
 broken('truncated-before-tensor', valid.subarray(0, valid.length - 150), 'the file ends 22 bytes before tensor output_norm.weight')
 broken('truncated-in-tensor', valid.subarray(0, valid.length - 100), 'the file ends 100 bytes before the end of tensor output_norm.weight')
 
