@@ -102,4 +102,14 @@ void dequantize_row_iq1_s(const void* src, float* dst, int64_t n);
 void dequantize_row_iq1_m(const void* src, float* dst, int64_t n);
 void dequantize_row_iq4_xs(const void* src, float* dst, int64_t n);
 
+// Encoders: n elements, a multiple of the block. Not finite values give some finite weight.
+void quantize_row_iq2_xxs(const float* src, void* dst, int64_t n);
+void quantize_row_iq2_xs(const float* src, void* dst, int64_t n);
+void quantize_row_iq2_s(const float* src, void* dst, int64_t n);
+void quantize_row_iq3_xxs(const float* src, void* dst, int64_t n);
+void quantize_row_iq3_s(const float* src, void* dst, int64_t n);
+void quantize_row_iq1_s(const float* src, void* dst, int64_t n);
+void quantize_row_iq1_m(const float* src, void* dst, int64_t n);
+void quantize_row_iq4_xs(const float* src, void* dst, int64_t n);
+
 }  // namespace moebius

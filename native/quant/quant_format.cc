@@ -27,40 +27,52 @@ void dequantize_row_bf16(const void* src, float* dst, int64_t n) {
   for (int64_t i = 0; i < n; ++i) dst[i] = bf16_to_f32(static_cast<const uint16_t*>(src)[i]);
 }
 
+void quantize_row_f32(const float* src, void* dst, int64_t n) {
+  std::memcpy(dst, src, static_cast<size_t>(n) * sizeof(float));
+}
+
+void quantize_row_f16(const float* src, void* dst, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) static_cast<uint16_t*>(dst)[i] = f32_to_f16(src[i]);
+}
+
+void quantize_row_bf16(const float* src, void* dst, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) static_cast<uint16_t*>(dst)[i] = f32_to_bf16(src[i]);
+}
+
 using enum QuantFormat;
 
 constexpr QuantFormatInfo kFormats[] = {
-    {kF32, "F32", 1, 4, dequantize_row_f32, nullptr},
-    {kF16, "F16", 1, 2, dequantize_row_f16, nullptr},
-    {kQ4_0, "Q4_0", 32, 18, dequantize_row_q4_0, nullptr},
-    {kQ4_1, "Q4_1", 32, 20, dequantize_row_q4_1, nullptr},
-    {kQ5_0, "Q5_0", 32, 22, dequantize_row_q5_0, nullptr},
-    {kQ5_1, "Q5_1", 32, 24, dequantize_row_q5_1, nullptr},
-    {kQ8_0, "Q8_0", 32, 34, dequantize_row_q8_0, nullptr},
-    {kQ2_K, "Q2_K", 256, 84, dequantize_row_q2_k, nullptr},
-    {kQ3_K, "Q3_K", 256, 110, dequantize_row_q3_k, nullptr},
-    {kQ4_K, "Q4_K", 256, 144, dequantize_row_q4_k, nullptr},
-    {kQ5_K, "Q5_K", 256, 176, dequantize_row_q5_k, nullptr},
-    {kQ6_K, "Q6_K", 256, 210, dequantize_row_q6_k, nullptr},
-    {kIQ2_XXS, "IQ2_XXS", 256, 66, dequantize_row_iq2_xxs, nullptr},
-    {kIQ2_XS, "IQ2_XS", 256, 74, dequantize_row_iq2_xs, nullptr},
-    {kIQ3_XXS, "IQ3_XXS", 256, 98, dequantize_row_iq3_xxs, nullptr},
-    {kIQ1_S, "IQ1_S", 256, 50, dequantize_row_iq1_s, nullptr},
-    {kIQ4_NL, "IQ4_NL", 32, 18, dequantize_row_iq4_nl, nullptr},
-    {kIQ3_S, "IQ3_S", 256, 110, dequantize_row_iq3_s, nullptr},
-    {kIQ2_S, "IQ2_S", 256, 82, dequantize_row_iq2_s, nullptr},
-    {kIQ4_XS, "IQ4_XS", 256, 136, dequantize_row_iq4_xs, nullptr},
+    {kF32, "F32", 1, 4, dequantize_row_f32, quantize_row_f32},
+    {kF16, "F16", 1, 2, dequantize_row_f16, quantize_row_f16},
+    {kQ4_0, "Q4_0", 32, 18, dequantize_row_q4_0, quantize_row_q4_0},
+    {kQ4_1, "Q4_1", 32, 20, dequantize_row_q4_1, quantize_row_q4_1},
+    {kQ5_0, "Q5_0", 32, 22, dequantize_row_q5_0, quantize_row_q5_0},
+    {kQ5_1, "Q5_1", 32, 24, dequantize_row_q5_1, quantize_row_q5_1},
+    {kQ8_0, "Q8_0", 32, 34, dequantize_row_q8_0, quantize_row_q8_0},
+    {kQ2_K, "Q2_K", 256, 84, dequantize_row_q2_k, quantize_row_q2_k},
+    {kQ3_K, "Q3_K", 256, 110, dequantize_row_q3_k, quantize_row_q3_k},
+    {kQ4_K, "Q4_K", 256, 144, dequantize_row_q4_k, quantize_row_q4_k},
+    {kQ5_K, "Q5_K", 256, 176, dequantize_row_q5_k, quantize_row_q5_k},
+    {kQ6_K, "Q6_K", 256, 210, dequantize_row_q6_k, quantize_row_q6_k},
+    {kIQ2_XXS, "IQ2_XXS", 256, 66, dequantize_row_iq2_xxs, quantize_row_iq2_xxs},
+    {kIQ2_XS, "IQ2_XS", 256, 74, dequantize_row_iq2_xs, quantize_row_iq2_xs},
+    {kIQ3_XXS, "IQ3_XXS", 256, 98, dequantize_row_iq3_xxs, quantize_row_iq3_xxs},
+    {kIQ1_S, "IQ1_S", 256, 50, dequantize_row_iq1_s, quantize_row_iq1_s},
+    {kIQ4_NL, "IQ4_NL", 32, 18, dequantize_row_iq4_nl, quantize_row_iq4_nl},
+    {kIQ3_S, "IQ3_S", 256, 110, dequantize_row_iq3_s, quantize_row_iq3_s},
+    {kIQ2_S, "IQ2_S", 256, 82, dequantize_row_iq2_s, quantize_row_iq2_s},
+    {kIQ4_XS, "IQ4_XS", 256, 136, dequantize_row_iq4_xs, quantize_row_iq4_xs},
     {kI8, "I8", 1, 1, nullptr, nullptr},
     {kI16, "I16", 1, 2, nullptr, nullptr},
     {kI32, "I32", 1, 4, nullptr, nullptr},
     {kI64, "I64", 1, 8, nullptr, nullptr},
     {kF64, "F64", 1, 8, nullptr, nullptr},
-    {kIQ1_M, "IQ1_M", 256, 56, dequantize_row_iq1_m, nullptr},
-    {kBF16, "BF16", 1, 2, dequantize_row_bf16, nullptr},
-    {kTQ1_0, "TQ1_0", 256, 54, dequantize_row_tq1_0, nullptr},
-    {kTQ2_0, "TQ2_0", 256, 66, dequantize_row_tq2_0, nullptr},
-    {kMXFP4, "MXFP4", 32, 17, dequantize_row_mxfp4, nullptr},
-    {kNVFP4, "NVFP4", 64, 36, dequantize_row_nvfp4, nullptr},
+    {kIQ1_M, "IQ1_M", 256, 56, dequantize_row_iq1_m, quantize_row_iq1_m},
+    {kBF16, "BF16", 1, 2, dequantize_row_bf16, quantize_row_bf16},
+    {kTQ1_0, "TQ1_0", 256, 54, dequantize_row_tq1_0, quantize_row_tq1_0},
+    {kTQ2_0, "TQ2_0", 256, 66, dequantize_row_tq2_0, quantize_row_tq2_0},
+    {kMXFP4, "MXFP4", 32, 17, dequantize_row_mxfp4, quantize_row_mxfp4},
+    {kNVFP4, "NVFP4", 64, 36, dequantize_row_nvfp4, quantize_row_nvfp4},
 };
 
 std::string reason_unsupported(uint32_t id) {

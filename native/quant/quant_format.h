@@ -18,7 +18,8 @@ struct QuantFormatInfo {
   // Decodes n elements (a multiple of block_elements) from src. Bit-identical to the
   // format's reference decoder. null for integer table types that are never weights.
   void (*dequantize_row)(const void* src, float* dst, int64_t n);
-  // Encodes n elements (a multiple of block_elements). null where there is no encoder.
+  // Encodes n elements (a multiple of block_elements). Plain scalar search, no
+  // importance matrix. null for integer table types.
   void (*quantize_row)(const float* src, void* dst, int64_t n);
 };
 

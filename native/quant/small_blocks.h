@@ -80,4 +80,14 @@ void dequantize_row_iq4_nl(const void* src, float* dst, int64_t n);
 void dequantize_row_mxfp4(const void* src, float* dst, int64_t n);
 void dequantize_row_nvfp4(const void* src, float* dst, int64_t n);
 
+// Encoders: n elements, a multiple of the block. Not finite values give some finite weight.
+void quantize_row_q4_0(const float* src, void* dst, int64_t n);
+void quantize_row_q4_1(const float* src, void* dst, int64_t n);
+void quantize_row_q5_0(const float* src, void* dst, int64_t n);
+void quantize_row_q5_1(const float* src, void* dst, int64_t n);
+void quantize_row_q8_0(const float* src, void* dst, int64_t n);
+void quantize_row_iq4_nl(const float* src, void* dst, int64_t n);
+void quantize_row_mxfp4(const float* src, void* dst, int64_t n);
+void quantize_row_nvfp4(const float* src, void* dst, int64_t n);
+
 }  // namespace moebius

@@ -25,4 +25,8 @@ static_assert(sizeof(BlockTQ1_0) == 54);
 void dequantize_row_tq1_0(const void* src, float* dst, int64_t n);
 void dequantize_row_tq2_0(const void* src, float* dst, int64_t n);
 
+// Encoders: n elements, a multiple of the block. Not finite values give some finite weight.
+void quantize_row_tq1_0(const float* src, void* dst, int64_t n);
+void quantize_row_tq2_0(const float* src, void* dst, int64_t n);
+
 }  // namespace moebius
