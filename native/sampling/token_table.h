@@ -17,7 +17,10 @@ class TokenTable {
   TokenTable(std::vector<std::string> bytes, std::vector<int32_t> end_of_generation_ids);
 
   int32_t vocab_size() const { return static_cast<int32_t>(bytes_.size()); }
-  std::string_view bytes(int32_t id) const { return bytes_[static_cast<size_t>(id)]; }
+  // "" for ids outside the table: models may have more logits than tokens.
+  std::string_view bytes(int32_t id) const {
+    return id >= 0 && id < vocab_size() ? std::string_view(bytes_[static_cast<size_t>(id)]) : std::string_view();
+  }
   const std::vector<int32_t>& end_of_generation_ids() const { return end_of_generation_ids_; }
 
   // Ids of the tokens with bytes, in the order of their bytes: a trie laid flat.
