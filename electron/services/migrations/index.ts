@@ -1,0 +1,4 @@
+// Forward only: what is released is never changed, the next change gets the next file.
+import { migration as first } from './001-first'
+
+export const migrations: readonly string[] = [first]

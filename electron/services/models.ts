@@ -1,0 +1,324 @@
+// Loaded models: load, unload, memory guardrail, and the lease a generation holds on its model.
+// Instances are keyed by their own id, so that a later host per model needs no other contract.
+import { randomUUID } from 'node:crypto'
+import { WorkbenchError, type EngineStatus, type LoadedModel, type MemoryEstimate, type ModelCard } from '../contract'
+import type { CacheFormat, Engine, EngineModel } from '../engine/types'
+import { Emitter } from './emitter'
+import type { LogService } from './logs'
+import type { LibraryModel, ModelLibrary } from './model-library'
+import { SessionPool, type PooledSession } from './session-pool'
+import type { SettingsService } from './settings'
+import { TokenMeter } from './token-meter'
+
+export interface LoadedInstance {
+  readonly modelId: string
+  readonly instanceId: string
+  readonly model: EngineModel
+  readonly pool: SessionPool
+  readonly maxSeqLen: number
+  readonly cacheFormat: CacheFormat
+}
+
+export interface LoadRequest {
+  // 0 or absent: the setting, else as much as the model and the memory allow.
+  maxSeqLen?: number
+  // Loads although the estimate says it does not fit.
+  force?: boolean
+  signal?: AbortSignal
+  onProgress?: (fraction: number) => void
+}
+
+export interface UseOptions {
+  loadOnDemand?: boolean
+  // Idle time after which the model is unloaded again, if this use loaded it.
+  keepAliveMs?: number
+  signal?: AbortSignal
+  onProgress?: (fraction: number) => void
+}
+
+// A generation that runs now; the newest one is what the routing view shows.
+export interface RunningGeneration { instance: LoadedInstance, pooled: PooledSession }
+
+interface Instance extends LoadedInstance {
+  status: LoadedModel
+  leases: number
+  lastUsed: number
+  keepAliveMs: number | undefined
+  stopIdleTimer: () => void
+  closing: Promise<void> | undefined
+}
+
+interface Loading {
+  status: LoadedModel
+  result: Promise<Instance>
+  abort: AbortController
+  waiting: number
+  listeners: Set<(fraction: number) => void>
+}
+
+const defaultMaxSeqLen = 32_768
+const smallestAutoSeqLen = 2048
+// The rest of the memory belongs to the other programs.
+const usableMemory = 0.95
+
+export class ModelService {
+  readonly onDidChange = new Emitter<EngineStatus>()
+  readonly onDidStart = new Emitter<RunningGeneration>()
+  readonly onDidEnd = new Emitter<RunningGeneration>()
+  readonly running: RunningGeneration[] = []
+  private readonly instances = new Map<string, Instance>()
+  private readonly loading = new Map<string, Loading>()
+  private readonly meter = new TokenMeter(() => this.announce())
+  // One load at a time: two at once would each see the memory of the other as free.
+  private loadQueue: Promise<unknown> = Promise.resolve()
+
+  constructor(
+    private readonly engine: Engine, private readonly library: ModelLibrary,
+    private readonly settings: SettingsService, private readonly log: LogService,
+  ) {}
+
+  status(): EngineStatus {
+    const { version, backends, cpuLevels, threads } = this.engine.info()
+    const { totalBytes, availableBytes, processBytes } = this.engine.memory()
+    return {
+      version, backends, cpuLevels, threads,
+      loaded: [...[...this.instances.values()].map(({ status }) => status), ...[...this.loading.values()].map(({ status }) => status)],
+      memory: { totalBytes, availableBytes, hostBytes: processBytes },
+      tokensPerSecond: this.meter.perSecond,
+      activeGenerations: this.running.length,
+    }
+  }
+
+  loaded(modelId: string): LoadedInstance | undefined { return this.find(modelId) }
+
+  // The memory a load would take; seqLen 0 means what load() would choose.
+  async estimate(modelId: string, seqLen: number): Promise<MemoryEstimate> {
+    const entry = this.library.require(modelId)
+    return this.estimateFor(entry, seqLen || await this.chooseSeqLen(entry, 0))
+  }
+
+  // Resolves when the model is ready. Loading a loaded model with another context reloads it.
+  async load(modelId: string, request: LoadRequest = {}): Promise<LoadedInstance> {
+    const entry = this.library.require(modelId)
+    if (entry.problem) throw new WorkbenchError(entry.problem.code, entry.problem.message, entry.problem)
+    const present = this.find(modelId)
+    if (present && (!request.maxSeqLen || present.maxSeqLen === request.maxSeqLen)) return present
+    let loading = this.loading.get(modelId)
+    if (!loading) {
+      loading = this.startLoading(entry, request)
+      this.loading.set(modelId, loading)
+      this.announce()
+    }
+    return this.join(loading, request)
+  }
+
+  async unload(modelId: string): Promise<void> {
+    this.library.require(modelId)
+    this.loading.get(modelId)?.abort.abort()
+    const instance = this.find(modelId)
+    if (instance) await this.closeInstance(instance)
+  }
+
+  // Runs `work` with the model loaded and protected from being unloaded to make room.
+  async use<T>(modelId: string, options: UseOptions, work: (instance: LoadedInstance) => Promise<T>): Promise<T> {
+    let instance = this.find(modelId)
+    if (!instance) {
+      if (options.loadOnDemand === false) {
+        this.library.require(modelId)
+        throw new WorkbenchError('E_LOADING', `The model "${modelId}" is not loaded.`, { hint: 'Load it first.', retryable: true })
+      }
+      await this.load(modelId, { ...(options.signal && { signal: options.signal }), ...(options.onProgress && { onProgress: options.onProgress }) })
+      instance = this.find(modelId)
+      if (!instance) throw new WorkbenchError('E_CONFLICT', `The model "${modelId}" was unloaded again at once.`, { retryable: true })
+      instance.keepAliveMs = options.keepAliveMs
+    }
+    instance.leases++
+    instance.stopIdleTimer()
+    try {
+      return await work(instance)
+    } finally {
+      instance.leases--
+      instance.lastUsed = Date.now()
+      this.watchIdle(instance)
+    }
+  }
+
+  beginGeneration(instance: LoadedInstance, pooled: PooledSession): () => void {
+    const generation = { instance, pooled }
+    this.running.push(generation)
+    this.meter.start()
+    this.onDidStart.emit(generation)
+    this.announce()
+    return () => {
+      this.running.splice(this.running.indexOf(generation), 1)
+      if (this.running.length === 0) this.meter.stop()
+      this.onDidEnd.emit(generation)
+      this.announce()
+    }
+  }
+
+  countToken(): void { this.meter.count() }
+
+  async close(): Promise<void> {
+    this.meter.stop()
+    for (const { abort } of this.loading.values()) abort.abort()
+    await Promise.allSettled([...this.loading.values()].map(({ result }) => result))
+    await Promise.allSettled([...this.instances.values()].map(instance => this.closeInstance(instance)))
+  }
+
+  private find(modelId: string): Instance | undefined {
+    return [...this.instances.values()].find(instance => instance.modelId === modelId && !instance.closing)
+  }
+
+  private startLoading(entry: LibraryModel, request: LoadRequest): Loading {
+    const { id } = entry
+    const status: LoadedModel = {
+      modelId: id, instanceId: randomUUID(), state: 'loading', progress: 0, maxSeqLen: 0, cacheFormat: this.settings.value.cacheFormat,
+      threads: this.settings.value.threads || this.engine.info().threads, backend: 'cpu', weightsBytes: 0, loadMs: 0,
+    }
+    const loading: Loading = { status, abort: new AbortController(), waiting: 0, listeners: new Set(), result: Promise.reject(new Error()) }
+    loading.result.catch(() => {})
+    const result = this.loadQueue.then(() => this.loadNow(entry, request, loading)).finally(() => {
+      this.loading.delete(id)
+      this.announce()
+    })
+    this.loadQueue = result.catch(() => {})
+    loading.result = result
+    return loading
+  }
+
+  private async loadNow(entry: LibraryModel, request: LoadRequest, loading: Loading): Promise<Instance> {
+    const { status, abort } = loading
+    abort.signal.throwIfAborted()
+    const startedAt = performance.now()
+    const before = this.find(entry.id)
+    if (before) {
+      if (before.leases > 0) throw new WorkbenchError('E_CONFLICT', `The model "${entry.id}" is answering; its context cannot be changed now.`, { retryable: true })
+      await this.closeInstance(before)
+    }
+    const seqLen = await this.makeRoom(entry, request)
+    const model = await this.engine.load(entry.path, {
+      threads: status.threads, exact: this.settings.value.exact, signal: abort.signal,
+      onProgress: fraction => {
+        // Every percent is told, not every tensor.
+        if (fraction < 1 && fraction - status.progress < 0.01) return
+        status.progress = fraction
+        loading.listeners.forEach(listener => listener(fraction))
+        this.announce()
+      },
+    })
+    const loadMs = performance.now() - startedAt
+    const instance = this.createInstance(model, { ...status, state: 'ready', progress: 1, maxSeqLen: seqLen, weightsBytes: model.card.fileBytes, loadMs })
+    this.instances.set(instance.instanceId, instance)
+    this.log.info(`Loaded ${entry.id} in ${Math.round(loadMs)} ms, context ${seqLen}, ${status.threads} threads.`)
+    return instance
+  }
+
+  private createInstance(model: EngineModel, status: LoadedModel): Instance {
+    const { modelId, instanceId, maxSeqLen } = status
+    const cacheFormat = status.cacheFormat as CacheFormat
+    let sessionBytes = 0
+    void this.estimateFor(this.library.require(modelId), maxSeqLen).then(({ cacheBytes, scratchBytes }) => { sessionBytes = cacheBytes + scratchBytes }, () => {})
+    const pool = new SessionPool(
+      () => model.createSession({ maxSeqLen, cacheFormat }),
+      () => sessionBytes < usableMemory * this.engine.memory().availableBytes,
+    )
+    return {
+      modelId, instanceId, model, pool, maxSeqLen, cacheFormat, status,
+      leases: 0, lastUsed: Date.now(), keepAliveMs: undefined, stopIdleTimer: () => {}, closing: undefined,
+    }
+  }
+
+  private join(loading: Loading, { signal, onProgress }: LoadRequest): Promise<Instance> {
+    loading.waiting++
+    if (onProgress) loading.listeners.add(onProgress)
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        loading.waiting--
+        if (onProgress) loading.listeners.delete(onProgress)
+        signal?.removeEventListener('abort', cancelled)
+      }
+      // Only when nobody waits any more is the load itself given up.
+      const cancelled = (): void => {
+        leave()
+        if (loading.waiting === 0) loading.abort.abort()
+        reject(cancelledError(loading.status.modelId))
+      }
+      if (signal?.aborted) return cancelled()
+      signal?.addEventListener('abort', cancelled, { once: true })
+      loading.result.then(instance => { leave(); resolve(instance) }, (error: unknown) => {
+        leave()
+        reject(loading.abort.signal.aborted ? cancelledError(loading.status.modelId) : error)
+      })
+    })
+  }
+
+  // Unloads idle models, the longest unused first, until the new one fits. Returns its context.
+  private async makeRoom(entry: LibraryModel, { maxSeqLen = 0, force = false }: LoadRequest): Promise<number> {
+    const idle = [...this.instances.values()].filter(({ leases, closing }) => leases === 0 && !closing).sort((a, b) => a.lastUsed - b.lastUsed)
+    const freed = idle.reduce((sum, { status }) => sum + status.weightsBytes, 0)
+    const seqLen = await this.chooseSeqLen(entry, maxSeqLen, freed)
+    const { totalBytes, weightsBytes, cacheBytes, scratchBytes, availableBytes } = await this.estimateFor(entry, seqLen)
+    if (!force && totalBytes > usableMemory * (availableBytes + freed)) {
+      throw new WorkbenchError('E_MEMORY', `"${entry.id}" needs about ${mebibytes(totalBytes)} with a context of ${seqLen} tokens, but only ${mebibytes(availableBytes + freed)} are free.`, {
+        hint: 'Choose a shorter context, close other programs, or load it anyway.',
+        detail: { seqLen, totalBytes, weightsBytes, cacheBytes, scratchBytes, availableBytes, freedBytes: freed },
+      })
+    }
+    for (const instance of idle) {
+      if (totalBytes <= usableMemory * this.engine.memory().availableBytes) break
+      await this.closeInstance(instance)
+    }
+    return seqLen
+  }
+
+  // Wanted, else the setting, else the model's own up to 32k, halved until it fits.
+  private async chooseSeqLen(entry: LibraryModel, wanted: number, freedBytes = 0): Promise<number> {
+    const limit = maxSeqLenOf(entry.card)
+    const fixed = wanted || this.settings.value.maxSeqLen
+    if (fixed) return Math.min(fixed, limit)
+    let seqLen = Math.min(limit, defaultMaxSeqLen)
+    while (seqLen / 2 >= smallestAutoSeqLen) {
+      const { totalBytes, availableBytes } = await this.estimateFor(entry, seqLen)
+      if (totalBytes <= usableMemory * (availableBytes + freedBytes)) break
+      seqLen = Math.floor(seqLen / 2)
+    }
+    return seqLen
+  }
+
+  private async estimateFor({ path }: LibraryModel, seqLen: number): Promise<MemoryEstimate> {
+    const estimate = await this.engine.estimate(path, seqLen, this.settings.value.cacheFormat)
+    const { availableBytes } = this.engine.memory()
+    return { ...estimate, availableBytes, fits: estimate.totalBytes <= usableMemory * availableBytes }
+  }
+
+  private closeInstance(instance: Instance): Promise<void> {
+    instance.stopIdleTimer()
+    instance.closing ??= (async () => {
+      instance.status = { ...instance.status, state: 'unloading' }
+      this.announce()
+      instance.pool.close()
+      await instance.model.close()
+      this.instances.delete(instance.instanceId)
+      this.log.info(`Unloaded ${instance.modelId}.`)
+      this.announce()
+    })()
+    return instance.closing
+  }
+
+  private watchIdle(instance: Instance): void {
+    if (instance.keepAliveMs === undefined || instance.leases > 0 || instance.closing) return
+    instance.stopIdleTimer()
+    const timer = setTimeout(() => void this.closeInstance(instance), Math.min(instance.keepAliveMs, 2 ** 31 - 1))
+    timer.unref()
+    instance.stopIdleTimer = () => clearTimeout(timer)
+  }
+
+  private announce(): void { this.onDidChange.emit(this.status()) }
+}
+
+function maxSeqLenOf(card: ModelCard | undefined): number { return card && card.maxSeqLen > 0 ? card.maxSeqLen : defaultMaxSeqLen }
+
+function mebibytes(bytes: number): string { return `${Math.ceil(bytes / 2 ** 20).toLocaleString('en')} MiB` }
+
+function cancelledError(modelId: string): WorkbenchError { return new WorkbenchError('E_CANCELLED', `Loading "${modelId}" was cancelled.`) }

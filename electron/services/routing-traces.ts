@@ -1,0 +1,80 @@
+// The live routing frames. The engine is asked only while something decodes and somebody looks;
+// what is drained goes to all who look at that model.
+import { encodeRoutingFrame, type RoutingFrame } from '../contract'
+import type { ModelService, RunningGeneration } from './models'
+
+const framesPerSecond = 12
+const emptySlots = { lastIds: new Uint16Array(0), lastWeights: new Float32Array(0), count: new Uint16Array(0) }
+
+interface Viewer { modelId: string | undefined, send: (frame: Uint8Array) => void }
+
+export class RoutingTraceService {
+  private readonly viewers = new Set<Viewer>()
+  private timer: NodeJS.Timeout | undefined
+  private epoch = 0
+  private shown = { instanceId: '', owner: '' }
+
+  constructor(private readonly models: ModelService) {
+    models.onDidStart.on(generation => this.started(generation))
+    models.onDidEnd.on(generation => {
+      this.drain(generation)
+      this.update()
+    })
+  }
+
+  // Frames of one model, or of any, until the returned function is called.
+  view(modelId: string | undefined, send: (frame: Uint8Array) => void): () => void {
+    const viewer = { modelId, send }
+    this.viewers.add(viewer)
+    this.update()
+    return () => {
+      this.viewers.delete(viewer)
+      this.update()
+    }
+  }
+
+  private started(generation: RunningGeneration): void {
+    const { instance, pooled } = generation
+    if (this.viewers.size > 0) {
+      // What an earlier answer left uncollected does not belong to this one.
+      pooled.session.drainRouting()
+      const { instanceId } = instance
+      if (instanceId !== this.shown.instanceId) this.epoch++
+      if (instanceId !== this.shown.instanceId || pooled.owner !== this.shown.owner) {
+        this.shown = { instanceId, owner: pooled.owner }
+        this.send(generation, { kind: 'reset', prefill: false, nTokens: 0, firstToken: 0, ...emptySlots })
+      }
+    }
+    this.update()
+  }
+
+  // A timer only while there is something to drain and somebody to see it.
+  private update(): void {
+    const wanted = this.viewers.size > 0 && this.models.running.length > 0
+    if (wanted) {
+      this.timer ??= setInterval(() => {
+        const newest = this.models.running.at(-1)
+        if (newest) this.drain(newest)
+      }, 1000 / framesPerSecond)
+    } else {
+      clearInterval(this.timer)
+      this.timer = undefined
+    }
+  }
+
+  private drain(generation: RunningGeneration): void {
+    if (this.viewers.size === 0) return
+    const drained = generation.pooled.session.drainRouting()
+    if (!drained || drained.nTokens === 0) return
+    const { prefill, nTokens, firstToken, lastIds, lastWeights } = drained
+    const count = Uint16Array.from(drained.count, value => Math.min(value, 0xffff))
+    this.send(generation, { kind: 'aggregate', prefill, nTokens, firstToken, lastIds, lastWeights, count })
+  }
+
+  private send({ instance }: RunningGeneration, part: Pick<RoutingFrame, 'kind' | 'prefill' | 'nTokens' | 'firstToken' | 'lastIds' | 'lastWeights' | 'count'>): void {
+    const { moe } = instance.model
+    if (!moe) return
+    const frame = encodeRoutingFrame({ ...part, ...moe, epoch: this.epoch })
+    for (const viewer of this.viewers) if (viewer.modelId === undefined || viewer.modelId === instance.modelId) viewer.send(frame)
+  }
+}
