@@ -34,7 +34,6 @@ Call AddonData::end_call(uint64_t id) {
   if (call.cancel) call.cancel->retire();
   if (call.session) {
     call.session->running.reset();
-    call.session->seq_len = call.session->session->position();
     if (call.session->closed && !call.model->closed) close_session(call.session);
   }
   if (call.model) {
@@ -106,6 +105,7 @@ void AddonData::shutdown() {
     model->scheduler.reset();
     for (const auto& session : model->sessions.alive()) {
       session->session.reset();
+      session->observer.reset();
       session->trace.reset();
     }
     model->model.reset();

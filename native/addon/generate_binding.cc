@@ -143,6 +143,8 @@ Napi::Value generate(const Napi::CallbackInfo& info) {
     // through on_end.
     try {
       if (cancel->is_requested()) throw Error(ErrorCode::kCancelled, "cancelled before the first step");
+      state->install_observer();
+      if (state->observer) state->observer->watch_live();
       Scheduler* const scheduler = state->model->scheduler.get();
       const uint64_t id = scheduler->submit(make_request(*arguments, *state, events));
       cancel->on_request([scheduler, id] { scheduler->cancel(id); });

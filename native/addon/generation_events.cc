@@ -51,9 +51,6 @@ void GenerationEvents::deliver(Napi::Env env) {
     std::lock_guard lock(mutex_);
     pending = std::exchange(pending_, {});
   }
-  // While the call runs the session itself must not be asked.
-  if (pending.progress) call->session->seq_len = pending.progress->tokens_done;
-  if (!pending.tokens.empty()) call->session->seq_len = pending.tokens.back().position;
   if (pending.progress || !pending.tokens.empty()) {
     try {
       call->callback.Call({batch_to_js(env, pending)});

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "addon/session_observer.h"
 #include "addon/task_runner.h"
 #include "engine/engine.h"
 
@@ -82,11 +83,17 @@ struct ModelState {
 struct SessionState {
   std::shared_ptr<ModelState> model;
   std::shared_ptr<Session> session;
-  std::shared_ptr<RoutingTrace> trace;  // null for dense models
-  std::shared_ptr<CancelFlag> running;  // of the call that uses the session now, if any
-  int64_t seq_len = 0;                  // as last seen: the session itself is busy during a call
-  int64_t max_seq_len = 0;
+  std::shared_ptr<RoutingTrace> trace;        // null for dense models
+  std::shared_ptr<SessionObserver> observer;  // null for dense models
+  std::shared_ptr<CancelFlag> running;        // of the call that uses the session now, if any
+  bool observed = false;                      // the session knows its observer; only its running call looks
   bool closed = false;
+
+  // By the running call, before its first step: it may wait for another session's step, so
+  // the event loop must not do it.
+  void install_observer() {
+    if (observer && !std::exchange(observed, true)) session->set_routing_observer(observer);
+  }
 };
 
 inline constexpr napi_type_tag kModelTag = {0x6d6f656269757301, 0x9d1c3a54e2b84f01};

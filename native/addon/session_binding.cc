@@ -7,7 +7,6 @@
 #include "addon/bindings.h"
 #include "addon/conversions.h"
 #include "addon/promise_task.h"
-#include "addon/route_collector.h"
 #include "base/error.h"
 #include "engine/engine.h"
 
@@ -26,21 +25,16 @@ Call session_call(Napi::Env env, const std::shared_ptr<SessionState>& state, con
   return call;
 }
 
-// Runs the tokens through the emptied session while `observer` watches the router, then
-// gives the session its own observer back. On failure the session keeps the chunks it finished.
-Logits evaluate_from_start(const SessionState& state, std::span<const int32_t> tokens, const CancelFlag& cancel,
-                           WantLogits want_logits, std::shared_ptr<RoutingObserver> observer) {
-  struct RestoreObserver {
-    const SessionState& state;
-    ~RestoreObserver() { state.session->set_routing_observer(state.trace); }
-  };
-  const RestoreObserver restore{state};
-  state.session->set_routing_observer(std::move(observer));
-  state.session->truncate(0);
+// Runs the tokens through the emptied session; its observer is set by the caller. On failure
+// the session keeps the chunks that were finished.
+Logits evaluate_from_start(Session& session, std::span<const int32_t> tokens, const CancelFlag& cancel,
+                           WantLogits want_logits) {
+  if (cancel.is_requested()) throw Error(ErrorCode::kCancelled, "cancelled before the first step");
+  session.truncate(0);
   EvaluateOptions options;
   options.want_logits = want_logits;
   options.cancel = &cancel.requested();
-  return state.session->evaluate(tokens, options);
+  return session.evaluate(tokens, options);
 }
 
 // [n_layers, n_active] of the phase's newest record; 0xFFFF and 0 where there is none.
@@ -77,13 +71,12 @@ Napi::Value create_session(const Napi::CallbackInfo& info) {
   auto state = std::make_shared<SessionState>();
   state->model = model;
   state->session = Session::create(model->model, options);
-  state->max_seq_len = state->session->options().max_seq_len;
   const ModelInfo& shape = model->model->info();
   const std::vector<int64_t> moe_layers = model->model->moe_layers();
   if (!moe_layers.empty()) {
     state->trace =
         std::make_shared<RoutingTrace>(moe_layers, shape.n_routed_experts, shape.n_active_experts, kRingTokens);
-    state->session->set_routing_observer(state->trace);
+    state->observer = std::make_shared<SessionObserver>(state->trace);
   }
   model->sessions.add(state);
   return make_handle(env, kSessionTag, std::move(state), AddonData::of(env).runner());
@@ -92,8 +85,8 @@ Napi::Value create_session(const Napi::CallbackInfo& info) {
 Napi::Value session_info(const Napi::CallbackInfo& info) {
   const auto state = unwrap_open_session(info[0]);
   return ObjectWriter(info.Env())
-      .set("seqLen", state->seq_len)
-      .set("maxSeqLen", state->max_seq_len)
+      .set("seqLen", state->session->position())
+      .set("maxSeqLen", state->session->options().max_seq_len)
       .set("busy", state->running != nullptr)
       .set("cacheFormat", cache_format_name(state->session->options().cache_format))
       .set("cacheBytesTotal", state->session->cache_bytes_total())
@@ -102,8 +95,7 @@ Napi::Value session_info(const Napi::CallbackInfo& info) {
 
 Napi::Value truncate_session(const Napi::CallbackInfo& info) {
   const auto state = unwrap_idle_session(info[0]);
-  state->session->truncate(read_integer(info[1], "seqLen", 0, state->seq_len));
-  state->seq_len = state->session->position();
+  state->session->truncate(read_integer(info[1], "seqLen", 0, state->session->position()));
   return info.Env().Undefined();
 }
 
@@ -126,7 +118,9 @@ Napi::Value session_logits(const Napi::CallbackInfo& info) {
   call.buffer = Napi::Persistent(buffer.As<Napi::Object>());
   float* const target = static_cast<float*>(buffer.Data());
   const auto work = [state, tokens, target, cancel = call.cancel] {
-    const Logits logits = evaluate_from_start(*state, tokens, *cancel, WantLogits::kAll, nullptr);
+    state->install_observer();
+    if (state->observer) state->observer->look_away();
+    const Logits logits = evaluate_from_start(*state->session, tokens, *cancel, WantLogits::kAll);
     for (int64_t row = 0; row < logits.n_rows(); ++row) {
       const std::span<const float> values = logits.row(row);
       std::memcpy(target + row * logits.vocab_size(), values.data(), values.size_bytes());
@@ -146,14 +140,15 @@ Napi::Value session_route(const Napi::CallbackInfo& info) {
   if (layers.empty()) throw Error(ErrorCode::kUnsupported, "the model is dense: it has no router");
   Call call = session_call(env, state, info[2]);
   const auto work = [state, tokens, layers, cancel = call.cancel] {
-    auto collector = std::make_shared<RouteCollector>(layers);
-    evaluate_from_start(*state, tokens, *cancel, WantLogits::kNone, collector);
-    return collector;
+    state->install_observer();
+    state->observer->start_collecting(layers);
+    evaluate_from_start(*state->session, tokens, *cancel, WantLogits::kNone);
+    return state->observer->take_collected();
   };
-  return run_task<std::shared_ptr<RouteCollector>>(
+  return run_task<std::vector<CollectedLayer>>(
       env, std::move(call), work,
-      [n_tokens = tokens.size()](Napi::Env convert_env, const Call&, std::shared_ptr<RouteCollector>& collector) {
-        const auto layer_to_js = [&](const RouteCollector::Layer& layer) {
+      [n_tokens = tokens.size()](Napi::Env convert_env, const Call&, std::vector<CollectedLayer>& collected) {
+        const auto layer_to_js = [&](const CollectedLayer& layer) {
           return ObjectWriter(convert_env)
               .set("layer", layer.layer)
               .set("ids", to_js(convert_env, std::span<const int32_t>(layer.expert_ids)))
@@ -162,7 +157,7 @@ Napi::Value session_route(const Napi::CallbackInfo& info) {
         };
         return ObjectWriter(convert_env)
             .set("nTokens", static_cast<uint64_t>(n_tokens))
-            .set("layers", to_js_array(convert_env, collector->layers(), layer_to_js))
+            .set("layers", to_js_array(convert_env, collected, layer_to_js))
             .object();
       });
 }

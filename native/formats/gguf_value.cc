@@ -106,7 +106,9 @@ std::string GgufValue::display(size_t max_bytes) const {
     if (i > 0) out += ", ";
     if (type == GgufType::kString) {
       const uint64_t length = load<uint64_t>(at);
-      out += "\"" + printable_text({reinterpret_cast<const char*>(at + 8), length}, max_bytes) + "\"";
+      out += '"';
+      out += printable_text({reinterpret_cast<const char*>(at + 8), length}, max_bytes);
+      out += '"';
       at += 8 + length;
     } else if (type == GgufType::kBool) {
       out += *boolean(i) ? "true" : "false";
