@@ -76,9 +76,11 @@ struct RouteResult {
   int64_t n_tokens = 0, n_active_experts = 0, n_routed_experts = 0;
   std::vector<int32_t> expert_ids;     // [n_moe_layers, n_tokens, n_active], selection order
   std::vector<float> routing_weights;  // same shape
-  std::vector<float> router_logits;    // [n_moe_layers, n_tokens, n_routed_experts]
+  std::vector<float> router_logits;    // [n_moe_layers, n_tokens, n_routed_experts] when asked for
 };
-RouteResult route(const std::shared_ptr<Model>& model, std::span<const int32_t> tokens);
+// Throws Error(kUnsupported) for a model without experts.
+RouteResult route(const std::shared_ptr<Model>& model, std::span<const int32_t> tokens,
+                  bool with_router_logits = false);
 
 // Drafts of the multi-token-prediction layer: row i predicts token i + 2 from tokens i and
 // i + 1. [n_tokens - 1, vocab_size]. Throws Error(kUnsupported) without an MTP layer.

@@ -1,7 +1,9 @@
 // A session is one inference timeline: the tokens evaluated so far and the cache rows they
-// left. Several sessions share one model; steps of the same model run one after another, so
-// a session may be used from any thread, but by one caller at a time. A failed or cancelled
-// step leaves the session where it was.
+// left. Several sessions share one model; steps of the same model run one after another. A
+// session may be used from any thread, but by one caller at a time: a call that changes it
+// while another runs throws Error(kBadRequest). position() and tokens() never wait for a
+// step. A failed or cancelled step (one prefill chunk or one decoded token) leaves the
+// session where it was before that step.
 #pragma once
 
 #include <atomic>
@@ -14,6 +16,7 @@
 
 #include "base/page_buffer.h"
 #include "kernels/kernels.h"
+#include "model/step_options.h"
 #include "routing/routing_trace.h"
 
 namespace moebius {
@@ -27,7 +30,9 @@ class Logits {
   Logits(int64_t n_rows, int64_t vocab_size);
   int64_t n_rows() const { return n_rows_; }
   int64_t vocab_size() const { return vocab_size_; }
-  float* row(int64_t index) { return data_.as<float>() + index * vocab_size_; }
+  std::span<float> row(int64_t index) {
+    return {data_.as<float>() + index * vocab_size_, static_cast<size_t>(vocab_size_)};
+  }
   std::span<const float> row(int64_t index) const {
     return {data_.as<float>() + index * vocab_size_, static_cast<size_t>(vocab_size_)};
   }
@@ -39,13 +44,6 @@ class Logits {
 };
 
 enum class WantLogits { kNone, kLast, kAll };
-
-// Which of the two MLA graphs a step uses; kAuto follows the phase and the switching rule.
-enum class MlaForm { kAuto, kAbsorbed, kExpanded };
-
-// Called with the residual stream: index -1 = embedding, l = after layer l, n_layers = after
-// the final norm. rows [n_tokens, hidden_size].
-using HiddenObserver = std::function<void(int64_t index, const float* rows, int64_t n_tokens)>;
 
 struct SessionOptions {
   int64_t max_seq_len = 0;  // 0 = the model's

@@ -1,0 +1,132 @@
+#include <algorithm>
+
+#include "base/error.h"
+#include "engine/build_info.h"
+#include "engine/engine.h"
+#include "engine/load_tokenizer.h"
+#include "engine/model_state.h"
+#include "model/architectures/architecture.h"
+#include "model/load_weights.h"
+
+namespace moebius {
+
+namespace {
+
+std::vector<GgufOverride> gguf_overrides(const std::vector<std::pair<std::string, std::string>>& overrides) {
+  std::vector<GgufOverride> result;
+  for (const auto& [key, value] : overrides) result.push_back({key, value});
+  return result;
+}
+
+Backend& backend_by_id(const std::string& id) {
+  if (id == "reference") return reference_backend();
+  std::string known = "reference";
+  for (Backend* backend : backends()) {
+    if (id == backend->id()) return *backend;
+    known = std::string(backend->id()) + ", " + known;
+  }
+  throw Error(ErrorCode::kBadRequest, format_text("backend: expected one of %s, got '%.32s'", known.c_str(), id.c_str()));
+}
+
+// Reads one byte of every page, so that the first token does not wait for the disk.
+void touch_weights(const GgufModelFile& file, const LoadProgress& progress) {
+  constexpr uint64_t kPage = 4096, kReport = uint64_t{64} << 20;
+  const uint64_t total = file.file_bytes();
+  uint64_t done = 0;
+  volatile uint8_t sink = 0;
+  for (const GgufFile& part : file.parts()) {
+    const MappedFile& mapping = part.mapping();
+    for (uint64_t begin = 0; begin < mapping.size(); begin += kReport) {
+      const uint64_t end = std::min<uint64_t>(begin + kReport, mapping.size());
+      mapping.prefetch(begin, end - begin);
+      for (uint64_t at = begin; at < end; at += kPage) sink = static_cast<uint8_t>(sink ^ mapping.data()[at]);
+      done += end - begin;
+      if (progress && !progress(done, total)) throw Error(ErrorCode::kCancelled, "loading was cancelled");
+    }
+  }
+}
+
+void warn_of_ignored(ModelInfo& info) {
+  if (info.ignored_tensors.empty()) return;
+  info.warnings.push_back(format_text("%zu tensors of the file are not used, the first is %s.",
+                                      info.ignored_tensors.size(), info.ignored_tensors.front().c_str()));
+}
+
+}  // namespace
+
+Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Model::~Model() = default;
+
+std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& options, const LoadProgress& progress) {
+  auto state = std::make_unique<State>();
+  state->backend = &backend_by_id(options.backend);
+  if (!state->backend->available())
+    throw Error(ErrorCode::kUnsupported, format_text("backend %s is not available: %s", options.backend.c_str(),
+                                                     state->backend->unavailable_reason().c_str()));
+  state->exact = options.exact;
+  state->file = std::make_unique<GgufModelFile>(path, gguf_overrides(options.overrides));
+  const GgufModelFile& file = *state->file;
+  state->info = describe_file(file);
+  ConfigReader reader(file);
+  state->decoder = load_decoder(file, reader, /*headers_only=*/false, state->info.ignored_tensors);
+  describe_model(state->decoder.config, state->decoder.weights, reader.log(), state->info);
+  describe_tensors(file, state->decoder.config, state->info);
+  warn_of_ignored(state->info);
+  state->tokenizer = load_tokenizer(file.metadata());
+  if (state->tokenizer->vocab_size() > state->decoder.config.vocab_size)
+    throw Error(ErrorCode::kGguf, format_text("the tokenizer has %d tokens, the embedding only %lld rows",
+                                              state->tokenizer->vocab_size(),
+                                              static_cast<long long>(state->decoder.config.vocab_size)));
+  state->token_table = make_token_table(*state->tokenizer);
+  if (options.touch_weights) touch_weights(file, progress);
+  state->pool = std::make_unique<ThreadPool>(options.n_threads);
+  return std::shared_ptr<Model>(new Model(std::move(state)));
+}
+
+const ModelInfo& Model::info() const { return state_->info; }
+const Tokenizer& Model::tokenizer() const { return *state_->tokenizer; }
+
+std::string Model::chat_template(const std::string& name) const {
+  for (const ChatTemplate& each : state_->info.chat_templates)
+    if (each.name == name) return each.text;
+  return "";
+}
+
+std::string Model::backend_id() const { return state_->backend->id(); }
+std::string Model::backend_device() const { return state_->backend->device_name(); }
+std::string Model::backend_level() const { return state_->backend->level(); }
+int Model::n_threads() const { return state_->pool->size(); }
+
+std::vector<int64_t> Model::moe_layers() const {
+  std::vector<int64_t> layers;
+  for (int64_t layer = 0; layer < state_->decoder.config.n_layers; ++layer)
+    if (state_->decoder.config.layers[static_cast<size_t>(layer)].is_moe) layers.push_back(layer);
+  return layers;
+}
+
+FileInspection inspect(const std::string& path, const std::vector<std::pair<std::string, std::string>>& overrides) {
+  const GgufModelFile file(path, gguf_overrides(overrides));
+  FileInspection inspection;
+  inspection.info = describe_file(file);
+  inspection.metadata = list_metadata(file);
+  inspection.tensors = list_tensors(file);
+  ModelConfig config;
+  try {
+      ConfigReader reader(file);
+    const DecoderModel decoder = load_decoder(file, reader, /*headers_only=*/true, inspection.info.ignored_tensors);
+    config = decoder.config;
+    describe_model(config, decoder.weights, reader.log(), inspection.info);
+    warn_of_ignored(inspection.info);
+  } catch (const Error& error) {
+    inspection.problem = error.what();
+    if (!error.hint().empty()) inspection.problem += " " + error.hint();
+    config = ModelConfig{};
+    config.n_layers = int64_t{1} << 32;
+  }
+  describe_tensors(file, config, inspection.info);
+  return inspection;
+}
+
+std::vector<std::string> supported_architectures() { return architecture_names(); }
+
+}  // namespace moebius

@@ -1,0 +1,183 @@
+// A snapshot file: header, tokens, then the rows of every cache array in order.
+//   "MBSN" u32 version | u32 header bytes | identity, layout, cache format as text
+//   u64 n_tokens | u32 n_arrays | u64 row bytes each | i32 tokens | rows | u64 checksum
+// All little-endian. The checksum is over everything before it; it finds damage, while a
+// forged file can at worst restore wrong numbers: every size is checked against the session.
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "engine/model_state.h"
+#include "engine/step.h"
+
+namespace moebius {
+
+namespace {
+
+constexpr char kMagic[4] = {'M', 'B', 'S', 'N'};
+constexpr uint32_t kLayoutVersion = 1;
+
+std::filesystem::path utf8_path(const std::string& path) {
+  return std::filesystem::path(std::u8string(path.begin(), path.end()));
+}
+
+// FNV-1a over 64-bit words.
+class Checksum {
+ public:
+  void add(const void* data, size_t bytes) {
+    const uint8_t* at = static_cast<const uint8_t*>(data);
+    for (; bytes >= 8; bytes -= 8, at += 8) {
+      uint64_t word;
+      std::memcpy(&word, at, 8);
+      mix(word);
+    }
+    for (; bytes > 0; --bytes, ++at) mix(*at);
+  }
+  uint64_t value() const { return hash_; }
+
+ private:
+  void mix(uint64_t word) { hash_ = (hash_ ^ word) * 0x100000001b3ull; }
+  uint64_t hash_ = 0xcbf29ce484222325ull;
+};
+
+// Everything but the checksum, in file order, as pieces of memory.
+struct Pieces {
+  std::string head;
+  std::vector<std::pair<const void*, size_t>> parts;
+  uint64_t bytes() const {
+    uint64_t sum = 0;
+    for (const auto& part : parts) sum += part.second;
+    return sum;
+  }
+};
+
+template <typename T>
+void append(std::string& text, T value) {
+  text.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+void append_text(std::string& text, const std::string& value) {
+  append(text, static_cast<uint32_t>(value.size()));
+  text += value;
+}
+
+// What must be equal for rows to be exchangeable; n_tokens follows it.
+std::string identity_head(const Session::State& session) {
+  std::string body;
+  append_text(body, session.model_state().info.identity);
+  append_text(body, session.cache->layout());
+  append_text(body, cache_format_name(session.cache->format()));
+  append(body, static_cast<uint8_t>(session.model_state().decoder.config.uses_long_rope(session.options.max_seq_len)));
+  const std::vector<CacheRows*> arrays = session.cache->arrays();
+  append(body, static_cast<uint32_t>(arrays.size()));
+  for (const CacheRows* rows : arrays) append(body, static_cast<uint64_t>(rows->row_bytes()));
+  std::string head(kMagic, sizeof kMagic);
+  append(head, kLayoutVersion);
+  append(head, static_cast<uint32_t>(body.size()));
+  return head + body;
+}
+
+Pieces pieces_of(const Session::State& session) {
+  Pieces pieces;
+  pieces.head = identity_head(session);
+  append(pieces.head, static_cast<uint64_t>(session.tokens.size()));
+  pieces.parts.emplace_back(pieces.head.data(), pieces.head.size());
+  pieces.parts.emplace_back(session.tokens.data(), session.tokens.size() * sizeof(int32_t));
+  for (const CacheRows* rows : session.cache->arrays())
+    pieces.parts.emplace_back(rows->data(), rows->row_bytes() * session.tokens.size());
+  return pieces;
+}
+
+[[noreturn]] void refuse(const std::string& path, const std::string& why) {
+  throw Error(ErrorCode::kGguf, format_text("snapshot %s: %s", path.c_str(), why.c_str()),
+              "Start the conversation again; the text itself is not lost.");
+}
+
+// The tokens of a file whose every size fits this session; `rows` is where its rows begin.
+std::vector<int32_t> checked_tokens(const Session::State& session, const MappedFile& file, const uint8_t*& rows) {
+  const std::string& path = file.path();
+  const std::string expected = identity_head(session);
+  const uint64_t fixed = expected.size() + sizeof(uint64_t);
+  if (file.size() < 12 || std::memcmp(file.data(), kMagic, sizeof kMagic) != 0) refuse(path, "this is no snapshot");
+  uint32_t version;
+  std::memcpy(&version, file.data() + 4, sizeof version);
+  if (version != kLayoutVersion)
+    refuse(path, format_text("expected layout version %u, got %u", kLayoutVersion, version));
+  if (file.size() < fixed + sizeof(uint64_t) || std::memcmp(file.data(), expected.data(), expected.size()) != 0)
+    refuse(path, "it belongs to another model, cache format or context length");
+  uint64_t n_tokens;
+  std::memcpy(&n_tokens, file.data() + expected.size(), sizeof n_tokens);
+  if (n_tokens > static_cast<uint64_t>(session.options.max_seq_len))
+    refuse(path, format_text("its %llu tokens do not fit a context length of %lld", static_cast<unsigned long long>(n_tokens),
+                             static_cast<long long>(session.options.max_seq_len)));
+  const uint64_t n_bytes = fixed + n_tokens * sizeof(int32_t) + session.cache->bytes_for(static_cast<int64_t>(n_tokens));
+  if (file.size() != n_bytes + sizeof(uint64_t))
+    refuse(path, format_text("expected %llu bytes, got %zu", static_cast<unsigned long long>(n_bytes + 8), file.size()));
+  std::vector<int32_t> tokens(n_tokens);
+  if (n_tokens > 0) std::memcpy(tokens.data(), file.data() + fixed, n_tokens * sizeof(int32_t));
+  check_token_ids(session.model_state(), tokens);
+  rows = file.data() + fixed + n_tokens * sizeof(int32_t);
+  return tokens;
+}
+
+// Summed in the pieces that were written, so that both sides walk the same words.
+uint64_t checksum_of(const Session::State& session, const MappedFile& file, uint64_t head_bytes, uint64_t n_tokens) {
+  Checksum checksum;
+  const uint8_t* at = file.data();
+  const auto take = [&](uint64_t bytes) {
+    checksum.add(at, bytes);
+    at += bytes;
+  };
+  take(head_bytes);
+  take(n_tokens * sizeof(int32_t));
+  for (const CacheRows* rows : session.cache->arrays()) take(rows->row_bytes() * n_tokens);
+  return checksum.value();
+}
+
+}  // namespace
+
+void Session::save_snapshot(const std::string& path) const {
+  const SessionUse use(*state_);
+  const Pieces pieces = pieces_of(*state_);
+  const std::filesystem::path target = utf8_path(path), partial = utf8_path(path + ".partial");
+  Checksum checksum;
+  {
+    std::ofstream out(partial, std::ios::binary | std::ios::trunc);
+    for (const auto& [data, bytes] : pieces.parts) {
+      checksum.add(data, bytes);
+      out.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
+    }
+    const uint64_t sum = checksum.value();
+    out.write(reinterpret_cast<const char*>(&sum), sizeof sum);
+    out.flush();
+    if (!out)
+      throw Error(ErrorCode::kIo, format_text("cannot write snapshot %s (%llu bytes)", path.c_str(),
+                                              static_cast<unsigned long long>(pieces.bytes())));
+  }
+  std::error_code error;
+  std::filesystem::rename(partial, target, error);
+  if (error) throw Error(ErrorCode::kIo, format_text("cannot write snapshot %s: %s", path.c_str(), error.message().c_str()));
+}
+
+void Session::restore_snapshot(const std::string& path) {
+  State& session = *state_;
+  const SessionUse use(session);
+  const MappedFile file(path);
+  const uint8_t* rows = nullptr;
+  std::vector<int32_t> tokens = checked_tokens(session, file, rows);
+  const uint64_t head_bytes = identity_head(session).size() + sizeof(uint64_t);
+  uint64_t stored;
+  std::memcpy(&stored, file.data() + file.size() - sizeof stored, sizeof stored);
+  if (stored != checksum_of(session, file, head_bytes, tokens.size())) refuse(path, "its checksum is wrong: the file is damaged");
+  for (CacheRows* array : session.cache->arrays()) {
+    const size_t bytes = array->row_bytes() * tokens.size();
+    if (bytes > 0) std::memcpy(array->row(0), rows, bytes);
+    rows += bytes;
+  }
+  session.set_tokens(std::move(tokens));
+}
+
+}  // namespace moebius
