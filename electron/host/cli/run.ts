@@ -1,0 +1,157 @@
+// moebius run: one answer on standard output, everything about it on standard error.
+import { randomInt } from 'node:crypto'
+import { WorkbenchError } from '../../contract'
+import type { EngineModel, GenerationResult, Sampling } from '../../engine/types'
+import { AnswerSplitter, promptOpensReasoning, reasoningTagsOf } from '../../services/answer-splitter'
+import { renderChatTemplate } from '../../services/chat-template'
+import { type Arguments, type CliContext, type Command, exitCodes, interrupted, loadOptions } from './command'
+import { toJsonLine } from './format'
+import { cacheFormat, chooseMaxSeqLen, readTextArgument, withModel } from './model-arguments'
+
+export const runCommand: Command = {
+  name: 'run',
+  usage: 'run MODEL -p TEXT [-n N] [--temp T] [--seed S] …',
+  summary: 'Answer one prompt. The answer goes to standard output, reasoning and figures to standard error.',
+  options: [
+    { name: 'prompt', short: 'p', value: 'TEXT', help: 'The prompt; - reads standard input' },
+    { name: 'file', short: 'f', value: 'FILE', help: 'Read the prompt from a file' },
+    { name: 'system', value: 'TEXT', help: 'System prompt' },
+    { name: 'raw', help: 'Continue the text as it is, without the chat template' },
+    { name: 'max-tokens', short: 'n', value: 'N', help: 'Stop after N tokens (default: what is left of the context)' },
+    { name: 'temp', value: 'T', help: 'Temperature; 0 takes the likeliest token (default 0.8)' },
+    { name: 'top-k', value: 'K', help: 'Sample among the K likeliest tokens; 0 is off (default 40)' },
+    { name: 'top-p', value: 'P', help: 'Sample among the tokens that make up P (default 0.95)' },
+    { name: 'min-p', value: 'P', help: 'Leave out tokens below P times the likeliest (default 0.05)' },
+    { name: 'repeat-penalty', value: 'R', help: 'Penalty of repeated tokens; 1 is off (default 1)' },
+    { name: 'seed', value: 'S', help: 'Seed of the sampler; -1 takes a new one (default -1)' },
+    { name: 'stop', value: 'TEXT', help: 'End the answer at this text' },
+    { name: 'grammar-file', value: 'FILE', help: 'Constrain the output with a GBNF grammar' },
+    { name: 'ignore-eos', help: 'Go on after the end-of-answer token' },
+    { name: 'max-seq-len', value: 'N', help: 'Context length (default: the model\'s, as far as memory allows)' },
+    { name: 'ctx', value: 'N', help: 'The same as --max-seq-len' },
+    { name: 'force', help: 'Load although memory seems too small' },
+    ...loadOptions,
+  ],
+  run: (args, context) => withModel(args, context, (model, path) => answer(args, context, model, path)),
+}
+
+interface Prepared { prompt: string, tokens: Int32Array, opensReasoning: boolean }
+
+async function answer(args: Arguments, context: CliContext, model: EngineModel, path: string): Promise<number> {
+  const sampling = readSampling(args)
+  const grammarFile = args.text('grammar-file')
+  if (grammarFile !== undefined) sampling.grammar = await readTextArgument(args, context, 'grammar', 'grammar-file')
+  const prepared = await preparePrompt(args, context, model)
+  const maxTokens = args.integer('max-tokens') ?? 0
+  const maxSeqLen = await chooseMaxSeqLen(args, context, model, path)
+  refuseTooLong(prepared.tokens.length, maxTokens, maxSeqLen)
+
+  const session = model.createSession({ maxSeqLen, cacheFormat })
+  const stop = args.text('stop')
+  const splitter = new AnswerSplitter({
+    tags: args.flag('raw') ? undefined : reasoningTagsOf(model.chatTemplate), startsInReasoning: prepared.opensReasoning, ...(stop !== undefined && { stop: [stop] }),
+  })
+  const output = new AnswerOutput(context, args.flag('json'))
+  const controller = new AbortController()
+  const forward = (): void => controller.abort()
+  context.signal.addEventListener('abort', forward)
+  if (context.signal.aborted) forward()
+  try {
+    const result = await session.generate(
+      { tokens: prepared.tokens, maxTokens, sampling, ...(args.flag('ignore-eos') && { ignoreEndOfGeneration: true }) },
+      {
+        signal: controller.signal,
+        onToken: token => {
+          output.tokens.push(token.id)
+          output.write(splitter.push(token.text))
+          if (splitter.stoppedBy !== undefined) controller.abort()
+        },
+      })
+    // What is left when the answer ended inside a character.
+    if (result.trailingText) output.write(splitter.push(result.trailingText))
+    output.write(splitter.finish())
+    return output.finish(result, sampling.seed, splitter.stoppedBy)
+  } catch (error) {
+    if (!interrupted(error)) throw error
+    output.write(splitter.finish())
+    context.writeError('\ninterrupted\n')
+    return exitCodes.interrupted
+  } finally {
+    context.signal.removeEventListener('abort', forward)
+    session.close()
+  }
+}
+
+function readSampling(args: Arguments): Sampling {
+  const seed = args.integer('seed', -1, 2 ** 32 - 1) ?? -1
+  return {
+    temperature: args.number('temp', { minimum: 0, maximum: 10 }) ?? 0.8,
+    samplingTopK: args.integer('top-k') ?? 40,
+    topP: args.number('top-p', { minimum: 0, maximum: 1 }) ?? 0.95,
+    minP: args.number('min-p', { minimum: 0, maximum: 1 }) ?? 0.05,
+    repeatPenalty: args.number('repeat-penalty', { minimum: 0, maximum: 10 }) ?? 1,
+    seed: seed === -1 ? randomInt(2 ** 32) : seed,
+  }
+}
+
+async function preparePrompt(args: Arguments, context: CliContext, model: EngineModel): Promise<Prepared> {
+  const text = await readTextArgument(args, context, 'prompt', 'file')
+  if (args.flag('raw')) {
+    const tokens = model.encode(text, { addSpecial: true, parseSpecial: true })
+    return { prompt: text, tokens, opensReasoning: false }
+  }
+  if (model.chatTemplate === '') throw new WorkbenchError('E_BAD_REQUEST', 'This model has no chat template.', { hint: 'Use --raw to continue the text as it is.' })
+  const system = args.text('system')
+  const { bos, eos } = model.specialTokens
+  const prompt = await renderChatTemplate(model.chatTemplate, {
+    messages: [...(system === undefined ? [] : [{ role: 'system', content: system }]), { role: 'user', content: text }],
+    addGenerationPrompt: true, bosToken: bos, eosToken: eos,
+  })
+  // Most templates write the begin token themselves; a second one would change the answer.
+  const tokens = model.encode(prompt, { addSpecial: bos === '' || !prompt.startsWith(bos), parseSpecial: true })
+  return { prompt, tokens, opensReasoning: promptOpensReasoning(prompt, reasoningTagsOf(model.chatTemplate)) }
+}
+
+function refuseTooLong(promptTokens: number, maxTokens: number, maxSeqLen: number): void {
+  if (promptTokens === 0) throw new WorkbenchError('E_BAD_REQUEST', 'The prompt is empty.')
+  if (promptTokens + Math.max(1, maxTokens) <= maxSeqLen) return
+  throw new WorkbenchError('E_CONTEXT_LENGTH', `The context length is ${maxSeqLen} tokens, but the request has ${promptTokens + maxTokens} (prompt ${promptTokens} + max-tokens ${maxTokens}).`, {
+    hint: 'Shorten the prompt, lower -n, or raise --ctx.', detail: { promptTokens, maxTokens, maxSeqLen },
+  })
+}
+
+// Where the pieces of an answer go.
+class AnswerOutput {
+  readonly tokens: number[] = []
+  private content = ''
+  private reasoning = ''
+
+  constructor(private readonly context: CliContext, private readonly json: boolean) {}
+
+  write(pieces: readonly { type: 'reasoning' | 'content', text: string }[]): void {
+    for (const { type, text } of pieces) {
+      if (type === 'reasoning') this.reasoning += text
+      else this.content += text
+      if (this.json) continue
+      if (type === 'reasoning') this.context.writeError(text)
+      else this.context.writeOut(text)
+    }
+  }
+
+  finish(result: GenerationResult, seed: number, stoppedBy: string | undefined): number {
+    const cancelled = result.stopReason === 'cancelled' && stoppedBy === undefined
+    const stopReason = stoppedBy === undefined ? result.stopReason : 'stop'
+    const rate = result.decodeMs > 0 ? (result.generatedTokens - 1) / result.decodeMs * 1000 : 0
+    const promptRate = result.promptMs > 0 ? (result.promptTokens - result.cachedTokens) / result.promptMs * 1000 : 0
+    if (this.json) {
+      this.context.writeOut(toJsonLine({
+        content: this.content, reasoning: this.reasoning, stopReason, ...(stoppedBy !== undefined && { stopString: stoppedBy }), seed, tokens: this.tokens,
+        stats: { ...result, stopReason, tokensPerSecond: rate, promptTokensPerSecond: promptRate },
+      }))
+    } else {
+      if (!this.content.endsWith('\n')) this.context.writeOut('\n')
+      this.context.writeError(`\n${result.promptTokens} prompt tokens (${promptRate.toFixed(1)}/s), ${result.generatedTokens} generated (${rate.toFixed(1)}/s), first after ${result.timeToFirstTokenMs.toFixed(0)} ms, stopped by ${stopReason}, seed ${seed}\n`)
+    }
+    return cancelled ? exitCodes.interrupted : exitCodes.ok
+  }
+}
