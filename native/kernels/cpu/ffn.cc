@@ -1,106 +1,156 @@
-// The fused SwiGLU of decode: one job list over all experts (and the shared one) computes
-// gate, up and the activation and rounds the result; a second list computes down_proj and
-// sums the slots of each token in slot order. Two barriers a layer.
+// The fused SwiGLU: one job list over all experts (and the shared one) computes gate, up
+// and the activation and rounds the result; a second list computes down_proj and sums the
+// slots of each token in slot order.
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/cpu/ffn_plan.h"
-#include "kernels/cpu/step.h"
+#include "kernels/cpu/product.h"
 
 namespace moebius::cpu {
 
 namespace {
-
-constexpr int64_t kFfRows = 32;    // rows of gate and up in a job: one group of 32 each
-constexpr int64_t kDownRows = 16;  // output elements in a job
 
 class FfnStep {
  public:
   FfnStep(const LevelOps& ops, KernelContext& context, const FfnPlan& plan, const float* x, float* y)
       : ops_(ops), context_(context), scratch_(context), plan_(plan), y_(y) {
     inputs_ = {x, plan.n_in, nullptr, activation_blocks(plan.n_in)};
-    bool code_inputs = false;
-    for (int64_t g = 0; g < plan.n_groups; ++g) {
-      const FfnWeights& weights = plan.groups[g].weights;
-      code_inputs = code_inputs || uses_codes(context, weights.gate_proj.format) || uses_codes(context, weights.up_proj.format);
-      code_hidden_ = code_hidden_ || uses_codes(context, weights.down_proj.format);
-      float_hidden_ = float_hidden_ || !uses_codes(context, weights.down_proj.format);
-    }
-    if (code_inputs) inputs_.blocks = quantize_rows(ops, context, scratch_, x, plan.n_tokens, plan.n_in, plan.n_in);
-    hidden_blocks_per_row_ = activation_blocks(plan.n_ff);
-    if (code_hidden_) hidden_blocks_ = scratch_.take<ActivationBlock>(plan.n_pairs * hidden_blocks_per_row_);
-    if (float_hidden_) hidden_ = scratch_.take<float>(plan.n_pairs * plan.n_ff);
+    hidden_ = {nullptr, plan.n_ff, nullptr, activation_blocks(plan.n_ff)};
+    survey();
+    if (code_inputs_) inputs_.blocks = quantize_rows(ops, context, scratch_, x, plan.n_tokens, plan.n_in, plan.n_in);
+    if (code_hidden_) hidden_.blocks = hidden_blocks_ = scratch_.take<ActivationBlock>(plan.n_pairs * hidden_.blocks_per_row);
+    if (float_hidden_) hidden_.x = hidden_floats_ = scratch_.take<float>(plan.n_pairs * plan.n_ff);
+    input_columns_ = take_columns(inputs_.blocks_per_row, code_inputs_, float_inputs_);
+    hidden_columns_ = take_columns(hidden_.blocks_per_row, code_hidden_, float_hidden_);
     const int64_t n_workers = worker_count(context);
-    buffer_elements_ = std::max(plan.n_in, plan.n_ff);
-    row_buffers_ = scratch_.take<float>(n_workers * buffer_elements_);
-    parts_ = scratch_.take<float>(n_workers * plan.n_pairs * kDownRows);
+    buffers_ = ProductBuffers::take(scratch_, n_workers, std::max(plan.n_in, plan.n_ff));
+    products_ = scratch_.take<float>(n_workers * 2 * kSpanColumns * kTileRows);
+    parts_ = scratch_.take<float>(n_workers * plan.n_pairs * kTileRows);
   }
 
   void run() {
+    pack(inputs_, plan_.tokens, input_columns_);
     int64_t n_jobs = 0;
-    for (int64_t g = 0; g < plan_.n_groups; ++g) n_jobs += ff_chunks(plan_.groups[g]);
+    for (int64_t g = 0; g < plan_.n_groups; ++g) n_jobs += ff_tiles(plan_.groups[g]);
     for_chunks(context_, n_jobs, 1, [this](int64_t begin, int64_t end, int worker) {
       for (int64_t job = begin; job < end; ++job) gate_up_job(job, worker);
     });
-    const int64_t n_down = (plan_.n_out + kDownRows - 1) / kDownRows;
-    for_chunks(context_, n_down, 1, [this](int64_t begin, int64_t end, int worker) {
+    pack(hidden_, nullptr, hidden_columns_);
+    for_chunks(context_, (plan_.n_out + kTileRows - 1) / kTileRows, 1, [this](int64_t begin, int64_t end, int worker) {
       for (int64_t job = begin; job < end; ++job) down_job(job, worker);
     });
   }
 
  private:
-  static int64_t ff_chunks(const FfnGroup& group) { return (group.weights.gate_proj.n_out + kFfRows - 1) / kFfRows; }
+  // Panels of all groups that use tiles, group after group.
+  struct PanelColumns {
+    ColumnBlock* panels = nullptr;
+    FloatColumnBlock* float_panels = nullptr;
+    int64_t n_blocks = 0;
+  };
+
+  bool uses_tiles(const FfnGroup& group) const {
+    return context_.phase == Phase::kPrefill && group.count >= kTileMinColumns;
+  }
+  static int64_t ff_tiles(const FfnGroup& group) { return (group.weights.gate_proj.n_out + kTileRows - 1) / kTileRows; }
+
+  void survey() {
+    tile_offsets_ = scratch_.take<int64_t>(plan_.n_groups + 1);
+    tile_offsets_[0] = 0;
+    for (int64_t g = 0; g < plan_.n_groups; ++g) {
+      const FfnWeights& weights = plan_.groups[g].weights;
+      for (QuantFormat format : {weights.gate_proj.format, weights.up_proj.format})
+        (uses_codes(context_, format) ? code_inputs_ : float_inputs_) = true;
+      (uses_codes(context_, weights.down_proj.format) ? code_hidden_ : float_hidden_) = true;
+      tile_offsets_[g + 1] = tile_offsets_[g] + (uses_tiles(plan_.groups[g]) ? column_tiles(plan_.groups[g].count) : 0);
+    }
+  }
+
+  PanelColumns take_columns(int64_t n_blocks, bool codes, bool floats) {
+    const int64_t n = tile_offsets_[plan_.n_groups] * n_blocks;
+    return {codes ? scratch_.take<ColumnBlock>(n) : nullptr, floats ? scratch_.take<FloatColumnBlock>(n) : nullptr, n_blocks};
+  }
+
+  // The columns of a group: its pairs, through `tokens` when given.
+  Columns columns_of(int64_t g, const Inputs& inputs, const int32_t* tokens, const PanelColumns& all) const {
+    const FfnGroup& group = plan_.groups[g];
+    Columns columns{inputs, nullptr, group.count};
+    if (tokens != nullptr) {
+      columns.rows = tokens + group.first;
+    } else {
+      if (inputs.x != nullptr) columns.inputs.x = inputs.row(group.first);
+      if (inputs.blocks != nullptr) columns.inputs.blocks = inputs.block_row(group.first);
+    }
+    if (!uses_tiles(group)) return columns;
+    if (all.panels != nullptr) columns.panels = all.panels + tile_offsets_[g] * all.n_blocks;
+    if (all.float_panels != nullptr) columns.float_panels = all.float_panels + tile_offsets_[g] * all.n_blocks;
+    return columns;
+  }
+
+  void pack(const Inputs& inputs, const int32_t* tokens, const PanelColumns& all) {
+    for_chunks(context_, tile_offsets_[plan_.n_groups], 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t index = begin; index < end; ++index) {
+        int64_t g = 0;
+        while (index >= tile_offsets_[g + 1]) ++g;
+        const int64_t tile = index - tile_offsets_[g];
+        const Columns columns = columns_of(g, inputs, tokens, all);
+        const FfnWeights& weights = plan_.groups[g].weights;
+        const int64_t n_in = tokens != nullptr ? plan_.n_in : weights.down_proj.n_in;
+        if (all.panels != nullptr) pack_code_panels(ops_, columns, tile, tile + 1, all.panels + tile_offsets_[g] * all.n_blocks);
+        if (all.float_panels != nullptr) pack_float_panels(columns, n_in, tile, tile + 1, all.float_panels + tile_offsets_[g] * all.n_blocks);
+      }
+    });
+  }
 
   void gate_up_job(int64_t job, int worker) {
     int64_t g = 0;
-    while (job >= ff_chunks(plan_.groups[g])) job -= ff_chunks(plan_.groups[g++]);
+    while (job >= ff_tiles(plan_.groups[g])) job -= ff_tiles(plan_.groups[g++]);
     const FfnGroup& group = plan_.groups[g];
     const FfnWeights& weights = group.weights;
-    const int64_t first = job * kFfRows, n_ff = weights.gate_proj.n_out, n_rows = std::min(kFfRows, n_ff - first);
-    float* row_buffer = row_buffers_ + worker * buffer_elements_;
-    const bool codes = uses_codes(context_, weights.down_proj.format);
-    for (int64_t i = 0; i < group.count; i += kMaxColumns) {
-      const int64_t count = std::min<int64_t>(kMaxColumns, group.count - i), pair = group.first + i;
-      float gate[kMaxColumns * kFfRows], up[kMaxColumns * kFfRows];
-      dot_columns(ops_, context_, weights.gate_proj, first, n_rows, inputs_, plan_.tokens + pair, count,
-                  weights.gate_bias, row_buffer, gate, kFfRows);
-      dot_columns(ops_, context_, weights.up_proj, first, n_rows, inputs_, plan_.tokens + pair, count,
-                  weights.up_bias, row_buffer, up, kFfRows);
-      for (int64_t c = 0; c < count; ++c) {
-        float* activated = gate + c * kFfRows;
-        ops_.activate(weights.activation, activated, up + c * kFfRows, n_rows, activated);
-        store_hidden(pair + c, first, n_rows, n_ff, activated, codes);
+    const int64_t first_row = job * kTileRows, n_rows = std::min(kTileRows, weights.gate_proj.n_out - first_row);
+    const Columns columns = columns_of(g, inputs_, plan_.tokens, input_columns_);
+    float* gate = products_ + worker * 2 * kSpanColumns * kTileRows;
+    float* up = gate + kSpanColumns * kTileRows;
+    for (int64_t first = 0; first < group.count; first += kSpanColumns) {
+      const int64_t n = std::min(kSpanColumns, group.count - first);
+      const ProductBuffers buffers = buffers_.of_worker(worker);
+      multiply_rows(ops_, context_, weights.gate_proj, first_row, n_rows, columns, first, n, weights.gate_bias, buffers, gate);
+      multiply_rows(ops_, context_, weights.up_proj, first_row, n_rows, columns, first, n, weights.up_bias, buffers, up);
+      for (int64_t i = 0; i < n; ++i) {
+        float* values = gate + i * kTileRows;
+        ops_.activate(weights.activation, values, up + i * kTileRows, n_rows, values);
+        store_hidden(group.first + first + i, first_row, n_rows, weights, values);
       }
     }
   }
 
   // The last job of a row also clears the padding behind it.
-  void store_hidden(int64_t pair, int64_t first, int64_t n_rows, int64_t n_ff, const float* values, bool codes) {
-    if (!codes) {
-      std::copy_n(values, n_rows, hidden_ + pair * plan_.n_ff + first);
+  void store_hidden(int64_t pair, int64_t first_row, int64_t n_rows, const FfnWeights& weights, const float* values) {
+    if (!uses_codes(context_, weights.down_proj.format)) {
+      std::copy_n(values, n_rows, hidden_floats_ + pair * plan_.n_ff + first_row);
       return;
     }
-    const int64_t group = first / 32, n_groups = first + n_rows == n_ff ? activation_blocks(n_ff) * 8 - group : 1;
-    ops_.quantize_groups(values, n_rows, group, n_groups, hidden_blocks_ + pair * hidden_blocks_per_row_);
+    const int64_t n_ff = weights.gate_proj.n_out, group = first_row / 32;
+    const int64_t n_groups = first_row + n_rows == n_ff ? hidden_.blocks_per_row * 8 - group : 1;
+    ops_.quantize_groups(values, n_rows, group, n_groups, hidden_blocks_ + pair * hidden_.blocks_per_row);
   }
 
   void down_job(int64_t job, int worker) {
-    const int64_t first = job * kDownRows, n_rows = std::min(kDownRows, plan_.n_out - first);
-    float* parts = parts_ + worker * plan_.n_pairs * kDownRows;
+    const int64_t first_row = job * kTileRows, n_rows = std::min(kTileRows, plan_.n_out - first_row);
+    float* parts = parts_ + worker * plan_.n_pairs * kTileRows;
     for (int64_t g = 0; g < plan_.n_groups; ++g) {
       const FfnGroup& group = plan_.groups[g];
-      const Inputs hidden{float_hidden_ ? hidden_ + group.first * plan_.n_ff : nullptr, plan_.n_ff,
-                          code_hidden_ ? hidden_blocks_ + group.first * hidden_blocks_per_row_ : nullptr,
-                          hidden_blocks_per_row_};
-      dot_columns(ops_, context_, group.weights.down_proj, first, n_rows, hidden, nullptr, group.count,
-                  group.weights.down_bias, row_buffers_ + worker * buffer_elements_, parts + group.first * kDownRows,
-                  kDownRows);
+      const Columns columns = columns_of(g, hidden_, nullptr, hidden_columns_);
+      for (int64_t first = 0; first < group.count; first += kSpanColumns)
+        multiply_rows(ops_, context_, group.weights.down_proj, first_row, n_rows, columns, first,
+                      std::min(kSpanColumns, group.count - first), group.weights.down_bias, buffers_.of_worker(worker),
+                      parts + (group.first + first) * kTileRows);
     }
     for (int64_t t = 0; t < plan_.n_tokens; ++t) {
-      float sum[kDownRows] = {};
-      for (int64_t s = t * plan_.n_slots; s < (t + 1) * plan_.n_slots; ++s) {
-        if (plan_.slot_pairs[s] < 0) continue;
-        ops_.add_scaled(sum, plan_.slot_weights[s], parts + plan_.slot_pairs[s] * kDownRows, n_rows);
-      }
-      std::copy_n(sum, n_rows, y_ + t * plan_.n_out + first);
+      float* sum = y_ + t * plan_.n_out + first_row;
+      std::fill_n(sum, n_rows, 0.0f);
+      for (int64_t s = t * plan_.n_slots; s < (t + 1) * plan_.n_slots; ++s)
+        if (plan_.slot_pairs[s] >= 0)
+          ops_.add_scaled(sum, plan_.slot_weights[s], parts + plan_.slot_pairs[s] * kTileRows, n_rows);
     }
   }
 
@@ -109,20 +159,23 @@ class FfnStep {
   StepScratch scratch_;
   const FfnPlan& plan_;
   float* y_;
-  Inputs inputs_;
-  bool code_hidden_ = false, float_hidden_ = false;
-  ActivationBlock* hidden_blocks_ = nullptr;  // [n_pairs, hidden_blocks_per_row_]
-  int64_t hidden_blocks_per_row_ = 0;
-  float* hidden_ = nullptr;                   // [n_pairs, n_ff]
-  float* row_buffers_ = nullptr;              // [workers, buffer_elements_]
-  int64_t buffer_elements_ = 0;
-  float* parts_ = nullptr;                    // [workers, n_pairs, kDownRows]
+  bool code_inputs_ = false, float_inputs_ = false, code_hidden_ = false, float_hidden_ = false;
+  int64_t* tile_offsets_ = nullptr;           // [n_groups + 1] in column tiles
+  Inputs inputs_;                             // rows are tokens
+  Inputs hidden_;                             // rows are pairs
+  ActivationBlock* hidden_blocks_ = nullptr;  // [n_pairs, blocks]
+  float* hidden_floats_ = nullptr;            // [n_pairs, n_ff]
+  PanelColumns input_columns_, hidden_columns_;
+  ProductBuffers buffers_;
+  float* products_ = nullptr;                 // [workers, gate and up, kSpanColumns, 32]
+  float* parts_ = nullptr;                    // [workers, n_pairs, 32]
 };
 
 }  // namespace
 
 void dense_ffn(const LevelOps& ops, KernelContext& context, const FfnWeights& weights, const float* x,
                int64_t n_tokens, float* y) {
+  if (n_tokens == 0) return;
   StepScratch scratch(context);
   const FfnPlan plan = plan_dense_ffn(scratch, weights, n_tokens);
   FfnStep(ops, context, plan, x, y).run();
@@ -130,6 +183,7 @@ void dense_ffn(const LevelOps& ops, KernelContext& context, const FfnWeights& we
 
 void moe_ffn(const LevelOps& ops, KernelContext& context, const MoeFfn& moe, const float* x, int64_t n_tokens,
              const int32_t* expert_ids, const float* routing_weights, float* y) {
+  if (n_tokens == 0) return;
   StepScratch scratch(context);
   const FfnPlan plan = plan_moe_ffn(scratch, moe, x, n_tokens, expert_ids, routing_weights);
   FfnStep(ops, context, plan, x, y).run();

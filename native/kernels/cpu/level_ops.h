@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/activations.h"
+#include "kernels/cpu/tiles.h"
 #include "kernels/kernels.h"
 
 namespace moebius::cpu {
@@ -32,6 +33,21 @@ using FloatDotRows = void (*)(const WeightRows&, const float* const* columns, in
 struct LevelOps {
   DotRows dot_rows[kMaxFormats] = {};             // quantised formats
   FloatDotRows float_dot_rows[kMaxFormats] = {};  // kF32, kF16, kBF16
+
+  // Prefill products (tiles.h). expand_tile: inputs [256 block, + 256) of up to 32 rows.
+  void (*expand_tile[kMaxFormats])(const WeightRows&, int64_t block, TileBlock* out) = {};
+  // c[column, 32] += tile x columns; columns of six every `stride` ColumnBlocks.
+  void (*multiply_tile[kMaxFormats])(const TileBlock&, const ColumnBlock* columns, int64_t stride,
+                                     int64_t n_columns, float* c) = {};
+  // One tile of up to six activation rows.
+  void (*pack_columns)(const ActivationBlock* const* rows, int n_columns, int64_t n_blocks,
+                       ColumnBlock* out) = nullptr;
+  // rows: 32 pointers to 256 floats.
+  void (*pack_float_tile)(const float* const* rows, FloatTileBlock* out) = nullptr;
+  void (*multiply_float_tile)(const FloatTileBlock&, const FloatColumnBlock* columns, int64_t stride,
+                              int64_t n_columns, float* c) = nullptr;
+  // n elements of a kF32, kF16 or kBF16 row as floats.
+  void (*load_floats)(QuantFormat, const uint8_t* src, int64_t n, float* dst) = nullptr;
 
   // Rounds groups [first_group, first_group + n_groups) of 32 elements of a row; x points
   // at the first of them and holds n_valid elements, the rest is zero.

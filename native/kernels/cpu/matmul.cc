@@ -1,39 +1,51 @@
 #include "kernels/cpu/cpu_kernels.h"
-#include "kernels/cpu/step.h"
+#include "kernels/cpu/product.h"
 #include "quant/quant_format.h"
 
 namespace moebius::cpu {
 
 namespace {
 
-// Rows [begin, end) of job `job`: the unit of work of a matmul.
-struct RowChunks {
-  const MatmulJob* jobs;
-  int64_t n_jobs;
+bool uses_tiles(const KernelContext& context, int64_t n_columns) {
+  return context.phase == Phase::kPrefill && n_columns >= kTileMinColumns;
+}
 
-  static int64_t count(const MatmulJob& job) {
-    const int64_t grain = rows_per_chunk(job.weights.row_bytes);
-    return (job.weights.n_out + grain - 1) / grain;
+// Rounds and packs what the formats of the jobs need.
+Columns prepare_columns(const LevelOps& ops, KernelContext& context, StepScratch& scratch, const float* x,
+                        int64_t n_tokens, int64_t x_stride, const MatmulJob* jobs, int64_t n_jobs) {
+  const int64_t n_in = jobs[0].weights.n_in, n_blocks = activation_blocks(n_in), n_tiles = column_tiles(n_tokens);
+  const auto any = [&](bool codes) {
+    return std::any_of(jobs, jobs + n_jobs, [&](const MatmulJob& job) { return uses_codes(context, job.weights.format) == codes; });
+  };
+  Columns columns{{x, x_stride, nullptr, n_blocks}, nullptr, n_tokens};
+  if (any(true)) columns.inputs.blocks = quantize_rows(ops, context, scratch, x, n_tokens, n_in, x_stride);
+  if (!uses_tiles(context, n_tokens)) return columns;
+  if (any(true)) {
+    auto* panels = scratch.take<ColumnBlock>(n_tiles * n_blocks);
+    for_chunks(context, n_tiles, 1, [&](int64_t begin, int64_t end, int) { pack_code_panels(ops, columns, begin, end, panels); });
+    columns.panels = panels;
   }
-  int64_t total() const {
-    int64_t sum = 0;
-    for (int64_t j = 0; j < n_jobs; ++j) sum += count(jobs[j]);
-    return sum;
+  if (any(false)) {
+    auto* panels = scratch.take<FloatColumnBlock>(n_tiles * n_blocks);
+    for_chunks(context, n_tiles, 1, [&](int64_t begin, int64_t end, int) { pack_float_panels(columns, n_in, begin, end, panels); });
+    columns.float_panels = panels;
   }
-  // body(job, first row, rows) of chunk `index`.
-  template <typename Body>
-  void visit(int64_t index, const Body& body) const {
-    for (int64_t j = 0; j < n_jobs; ++j) {
-      const int64_t chunks = count(jobs[j]);
-      if (index < chunks) {
-        const int64_t grain = rows_per_chunk(jobs[j].weights.row_bytes), begin = index * grain;
-        body(jobs[j], begin, std::min(grain, jobs[j].weights.n_out - begin));
-        return;
-      }
-      index -= chunks;
-    }
+  return columns;
+}
+
+// 32 rows of one matrix times all columns into y.
+void multiply_into(const LevelOps& ops, const KernelContext& context, const Matrix& weights, const float* bias,
+                   int64_t first_row, const Columns& columns, const ProductBuffers& buffers, float* c, float* y,
+                   int64_t y_stride) {
+  const int64_t n_rows = std::min(kTileRows, weights.n_out - first_row);
+  for (int64_t first = 0; first < columns.n; first += kSpanColumns) {
+    const int64_t n = std::min(kSpanColumns, columns.n - first);
+    multiply_rows(ops, context, weights, first_row, n_rows, columns, first, n, bias, buffers, c);
+    for (int64_t i = 0; i < n; ++i) std::copy_n(c + i * kTileRows, n_rows, y + (first + i) * y_stride + first_row);
   }
-};
+}
+
+constexpr int64_t row_tiles(const Matrix& weights) { return (weights.n_out + kTileRows - 1) / kTileRows; }
 
 }  // namespace
 
@@ -41,43 +53,56 @@ void matmul(const LevelOps& ops, KernelContext& context, const float* x, int64_t
             const MatmulJob* jobs, int64_t n_jobs) {
   if (n_jobs == 0 || n_tokens == 0) return;
   StepScratch scratch(context);
-  const int64_t n_in = jobs[0].weights.n_in;
-  const bool any_codes = std::any_of(jobs, jobs + n_jobs, [&](const MatmulJob& job) {
-    return uses_codes(context, job.weights.format);
-  });
-  Inputs inputs{x, x_stride, nullptr, activation_blocks(n_in)};
-  if (any_codes) inputs.blocks = quantize_rows(ops, context, scratch, x, n_tokens, n_in, x_stride);
-  auto* buffers = scratch.take<float>(worker_count(context) * n_in);
-  const RowChunks chunks{jobs, n_jobs};
-  for_chunks(context, chunks.total(), 1, [&](int64_t begin, int64_t end, int worker) {
-    for (int64_t chunk = begin; chunk < end; ++chunk)
-      chunks.visit(chunk, [&](const MatmulJob& job, int64_t first, int64_t count) {
-        dot_columns(ops, context, job.weights, first, count, inputs, nullptr, n_tokens, job.bias,
-                    buffers + worker * n_in, job.y + first, job.y_stride);
-      });
+  const int64_t n_workers = worker_count(context), c_elements = std::min(n_tokens, kSpanColumns) * kTileRows;
+  const Columns columns = prepare_columns(ops, context, scratch, x, n_tokens, x_stride, jobs, n_jobs);
+  const ProductBuffers buffers = ProductBuffers::take(scratch, n_workers, jobs[0].weights.n_in);
+  auto* c = scratch.take<float>(n_workers * c_elements);
+  int64_t n_tiles = 0;
+  for (int64_t j = 0; j < n_jobs; ++j) n_tiles += row_tiles(jobs[j].weights);
+  for_chunks(context, n_tiles, 1, [&](int64_t begin, int64_t end, int worker) {
+    for (int64_t index = begin; index < end; ++index) {
+      int64_t tile = index, j = 0;
+      while (tile >= row_tiles(jobs[j].weights)) tile -= row_tiles(jobs[j++].weights);
+      multiply_into(ops, context, jobs[j].weights, jobs[j].bias, tile * kTileRows, columns, buffers.of_worker(worker),
+                    c + worker * c_elements, jobs[j].y, jobs[j].y_stride);
+    }
   });
 }
 
 void matmul_heads(const LevelOps& ops, KernelContext& context, const Matrix& weights, const float* x,
                   int64_t n_tokens, int64_t x_token_stride, int64_t x_head_stride, float* y,
                   int64_t y_token_stride, int64_t y_head_stride) {
+  if (n_tokens == 0) return;
   StepScratch scratch(context);
-  const int64_t n_in = weights.n_in, n_heads = weights.n_matrices, blocks = activation_blocks(n_in);
-  const bool codes = uses_codes(context, weights.format);
-  auto* quantized = codes ? scratch.take<ActivationBlock>(n_heads * n_tokens * blocks) : nullptr;
-  auto* buffers = scratch.take<float>(worker_count(context) * n_in);
-  // A job is one head: its inputs are rounded by the worker that uses them.
-  for_chunks(context, n_heads, 1, [&](int64_t begin, int64_t end, int worker) {
+  const int64_t n_in = weights.n_in, n_workers = worker_count(context), blocks = activation_blocks(n_in);
+  const int64_t c_elements = std::min(n_tokens, kSpanColumns) * kTileRows;
+  const bool codes = uses_codes(context, weights.format), tiles = uses_tiles(context, n_tokens);
+  auto* rounded = codes ? scratch.take<ActivationBlock>(n_workers * n_tokens * blocks) : nullptr;
+  auto* panels = codes && tiles ? scratch.take<ColumnBlock>(n_workers * column_tiles(n_tokens) * blocks) : nullptr;
+  auto* float_panels = !codes && tiles ? scratch.take<FloatColumnBlock>(n_workers * column_tiles(n_tokens) * blocks) : nullptr;
+  const ProductBuffers buffers = ProductBuffers::take(scratch, n_workers, n_in);
+  auto* c = scratch.take<float>(n_workers * c_elements);
+  // A job is one head: its inputs are prepared by the worker that uses them.
+  for_chunks(context, weights.n_matrices, 1, [&](int64_t begin, int64_t end, int worker) {
     for (int64_t h = begin; h < end; ++h) {
-      Inputs inputs{x + h * x_head_stride, x_token_stride, nullptr, blocks};
+      Columns columns{{x + h * x_head_stride, x_token_stride, nullptr, blocks}, nullptr, n_tokens};
       if (codes) {
-        ActivationBlock* rows = quantized + h * n_tokens * blocks;
-        for (int64_t t = 0; t < n_tokens; ++t) ops.quantize_groups(inputs.row(t), n_in, 0, blocks * 8, rows + t * blocks);
-        inputs.blocks = rows;
+        ActivationBlock* own = rounded + worker * n_tokens * blocks;
+        for (int64_t t = 0; t < n_tokens; ++t) ops.quantize_groups(columns.inputs.row(t), n_in, 0, blocks * 8, own + t * blocks);
+        columns.inputs.blocks = own;
+      }
+      if (panels != nullptr) {
+        columns.panels = panels + worker * column_tiles(n_tokens) * blocks;
+        pack_code_panels(ops, columns, 0, column_tiles(n_tokens), panels + worker * column_tiles(n_tokens) * blocks);
+      }
+      if (float_panels != nullptr) {
+        columns.float_panels = float_panels + worker * column_tiles(n_tokens) * blocks;
+        pack_float_panels(columns, n_in, 0, column_tiles(n_tokens), float_panels + worker * column_tiles(n_tokens) * blocks);
       }
       const Matrix head = weights.slice(h);
-      dot_columns(ops, context, head, 0, head.n_out, inputs, nullptr, n_tokens, nullptr, buffers + worker * n_in,
-                  y + h * y_head_stride, y_token_stride);
+      for (int64_t tile = 0; tile < row_tiles(head); ++tile)
+        multiply_into(ops, context, head, nullptr, tile * kTileRows, columns, buffers.of_worker(worker),
+                      c + worker * c_elements, y + h * y_head_stride, y_token_stride);
     }
   });
 }

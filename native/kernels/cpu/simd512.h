@@ -76,6 +76,33 @@ struct Simd {
   static F to_float(I v) { return _mm512_cvtepi32_ps(v); }
   static I load_int(const void* p) { return _mm512_loadu_si512(p); }
   static I load_aligned(const void* p) { return _mm512_load_si512(p); }
+  static void store_int(void* p, I v) { _mm512_storeu_si512(p, v); }
+  // 16 x 16 words, rows to columns.
+  static void transpose(I* r) {
+    I a[16], b[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+      a[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+      a[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      b[4 * i] = _mm512_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
+      b[4 * i + 1] = _mm512_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
+      b[4 * i + 2] = _mm512_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
+      b[4 * i + 3] = _mm512_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
+    }
+    // Lane l of b[4 i + j] holds column 4 l + j of rows 4 i .. 4 i + 3.
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const I low01 = _mm512_shuffle_i32x4(b[j], b[4 + j], 0x44), high01 = _mm512_shuffle_i32x4(b[j], b[4 + j], 0xee);
+      const I low23 = _mm512_shuffle_i32x4(b[8 + j], b[12 + j], 0x44), high23 = _mm512_shuffle_i32x4(b[8 + j], b[12 + j], 0xee);
+      r[j] = _mm512_shuffle_i32x4(low01, low23, 0x88);
+      r[4 + j] = _mm512_shuffle_i32x4(low01, low23, 0xdd);
+      r[8 + j] = _mm512_shuffle_i32x4(high01, high23, 0x88);
+      r[12 + j] = _mm512_shuffle_i32x4(high01, high23, 0xdd);
+    }
+  }
   template <int kBits>
   static I shift_right(I v) { return _mm512_srai_epi32(v, kBits); }
 

@@ -58,12 +58,6 @@ inline bool uses_codes(const KernelContext& context, QuantFormat format) {
 
 constexpr int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-// Rows per chunk so that a chunk reads about 32 KiB of weights; a multiple of 8.
-inline int64_t rows_per_chunk(size_t row_bytes) {
-  constexpr int64_t kChunkBytes = 32 * 1024;
-  const int64_t rows = kChunkBytes / static_cast<int64_t>(std::max<size_t>(row_bytes, 1));
-  return std::clamp<int64_t>(round_up(rows, 8), 8, 256);
-}
 
 // Input rows of a product in the form its weights need: int8 blocks, floats, or both.
 struct Inputs {
@@ -79,12 +73,5 @@ struct Inputs {
 // Rounds n_rows rows of n to int8 blocks (in parallel when they are many).
 const ActivationBlock* quantize_rows(const LevelOps&, KernelContext&, StepScratch&, const float* x,
                                      int64_t n_rows, int64_t n, int64_t stride);
-
-// y[i * y_stride + r] = scale * (row first_row + r) . input rows[i] + bias, for n_rows
-// weight rows and n inputs. row_buffer: [n_in] floats of the worker, used when weights must
-// be decoded to floats (exact mode). rows == null means 0 .. n - 1.
-void dot_columns(const LevelOps&, const KernelContext&, const Matrix& weights, int64_t first_row,
-                 int64_t n_rows, const Inputs&, const int32_t* rows, int64_t n, const float* bias,
-                 float* row_buffer, float* y, int64_t y_stride);
 
 }  // namespace moebius::cpu

@@ -77,6 +77,23 @@ void float_dot_rows(const WeightRows& weights, const float* const* columns, int 
   }
 }
 
+template <typename Row>
+void load_float_row(const uint8_t* src, int64_t n, float* dst) {
+  constexpr int kLanes = Simd::kLanes;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) Simd::store(dst + i, Row::load(src + i * Row::kBytes));
+  if (i < n) {
+    const int rest = static_cast<int>(n - i);
+    Simd::store_first(dst + i, Row::load_first(src + i * Row::kBytes, rest), rest);
+  }
+}
+
+void load_floats(QuantFormat format, const uint8_t* src, int64_t n, float* dst) {
+  if (format == QuantFormat::kF32) load_float_row<F32Row>(src, n, dst);
+  if (format == QuantFormat::kF16) load_float_row<F16Row>(src, n, dst);
+  if (format == QuantFormat::kBF16) load_float_row<Bf16Row>(src, n, dst);
+}
+
 // Calls body(offset, count) for whole vectors and once for the rest.
 template <typename Body>
 inline void each_vector(int64_t n, const Body& body) {
@@ -146,6 +163,7 @@ void fill_vector_ops(LevelOps& ops) {
   ops.float_dot_rows[static_cast<int>(QuantFormat::kF32)] = float_dot_rows<F32Row>;
   ops.float_dot_rows[static_cast<int>(QuantFormat::kF16)] = float_dot_rows<F16Row>;
   ops.float_dot_rows[static_cast<int>(QuantFormat::kBF16)] = float_dot_rows<Bf16Row>;
+  ops.load_floats = load_floats;
   ops.activate = activate;
   ops.rms_norm_row = rms_norm_row;
   ops.add = add;

@@ -5,6 +5,7 @@ namespace moebius::cpu {
 namespace avx2 {
 void fill_dot_ops(LevelOps& ops);
 void fill_vector_ops(LevelOps& ops);
+void fill_tile_ops(LevelOps& ops);
 }  // namespace avx2
 
 const LevelOps& avx2_ops() {
@@ -12,6 +13,7 @@ const LevelOps& avx2_ops() {
     LevelOps ops;
     avx2::fill_dot_ops(ops);
     avx2::fill_vector_ops(ops);
+    avx2::fill_tile_ops(ops);
     return ops;
   }();
   return table;

@@ -5,6 +5,7 @@ namespace moebius::cpu {
 namespace avx512 {
 void fill_dot_ops(LevelOps& ops);
 void fill_vector_ops(LevelOps& ops);
+void fill_tile_ops(LevelOps& ops);
 }  // namespace avx512
 
 const LevelOps& avx512_ops() {
@@ -12,6 +13,7 @@ const LevelOps& avx512_ops() {
     LevelOps ops;
     avx512::fill_dot_ops(ops);
     avx512::fill_vector_ops(ops);
+    avx512::fill_tile_ops(ops);
     return ops;
   }();
   return table;

@@ -5,6 +5,7 @@ namespace moebius::cpu {
 namespace avx_vnni {
 void fill_dot_ops(LevelOps& ops);
 void fill_vector_ops(LevelOps& ops);
+void fill_tile_ops(LevelOps& ops);
 }  // namespace avx_vnni
 
 const LevelOps& avx_vnni_ops() {
@@ -12,6 +13,7 @@ const LevelOps& avx_vnni_ops() {
     LevelOps ops;
     avx_vnni::fill_dot_ops(ops);
     avx_vnni::fill_vector_ops(ops);
+    avx_vnni::fill_tile_ops(ops);
     return ops;
   }();
   return table;

@@ -1,0 +1,51 @@
+// One product: up to 32 weight rows times a set of input columns, by whichever kernel the
+// phase and the number of columns ask for. Decode always uses row dots, whose arithmetic
+// does not depend on the other columns; prefill uses tiles from a few columns on.
+#pragma once
+
+#include "kernels/cpu/step.h"
+
+namespace moebius::cpu {
+
+// From this many columns on expanding a tile beats reading the blocks column by column.
+constexpr int64_t kTileMinColumns = 4;
+// Columns multiplied with one expansion of a tile: their codes stay in the second cache.
+constexpr int64_t kSpanColumns = 32 * kTileColumns;
+
+constexpr int64_t column_tiles(int64_t n) { return (n + kTileColumns - 1) / kTileColumns; }
+
+// The n input columns of a product; column i is input row rows[i] (i when rows is null).
+struct Columns {
+  Inputs inputs;
+  const int32_t* rows = nullptr;
+  int64_t n = 0;
+  const ColumnBlock* panels = nullptr;             // [column_tiles(n), blocks_per_row] or null
+  const FloatColumnBlock* float_panels = nullptr;  // the same for float weights
+
+  int64_t input_row(int64_t i) const { return rows != nullptr ? rows[i] : i; }
+};
+
+// Temporaries of one worker.
+struct ProductBuffers {
+  TileBlock* tile = nullptr;
+  FloatTileBlock* float_tile = nullptr;
+  float* rows = nullptr;  // [max(n_in, 32 * 256)]
+
+  static ProductBuffers take(StepScratch&, int64_t n_workers, int64_t n_in);
+  ProductBuffers of_worker(int worker) const {
+    return {tile + worker, float_tile + worker, rows + worker * row_elements};
+  }
+  int64_t row_elements = 0;
+};
+
+// Fills panels [first_tile, end_tile) of a column set.
+void pack_code_panels(const LevelOps&, const Columns&, int64_t first_tile, int64_t end_tile, ColumnBlock* panels);
+void pack_float_panels(const Columns&, int64_t n_in, int64_t first_tile, int64_t end_tile, FloatColumnBlock* panels);
+
+// c[i, r] = scale * (weight row first_row + r) . (column first + i) + bias for n_rows <= 32
+// rows and n <= kSpanColumns columns; c [n, 32]; `first` is a multiple of kSpanColumns.
+void multiply_rows(const LevelOps&, const KernelContext&, const Matrix& weights, int64_t first_row,
+                   int64_t n_rows, const Columns&, int64_t first, int64_t n, const float* bias,
+                   const ProductBuffers&, float* c);
+
+}  // namespace moebius::cpu

@@ -1,0 +1,290 @@
+// Expansion of weight tiles and the tile products; layouts in tiles.h. One .cc per level.
+#include "kernels/cpu/expand_iq.h"
+#include "kernels/cpu/expand_k.h"
+#include "kernels/cpu/expand_small.h"
+#include "kernels/cpu/level_ops.h"
+#include "kernels/cpu/tiles.h"
+
+namespace moebius::cpu {
+namespace {
+
+constexpr int kLanes = Simd::kLanes;
+constexpr int kRowVectors = static_cast<int>(kTileRows) / kLanes;
+
+// How the codes of a tile are read; see the formats' traits in expand.h.
+enum class TileMode {
+  kMins,    // u8 codes, f32 mins
+  kOffset,  // u8 codes with kTileOffset subtracted through the column sums
+  kSigned,  // s8 codes, without VNNI
+};
+constexpr int kTileOffset = Simd::kSignedOffset != 0 ? 128 : 64;
+
+template <typename Format>
+constexpr TileMode tile_mode() {
+  if (Format::kHasMin) return TileMode::kMins;
+  return Format::kSigned && Simd::kSignedOffset == 0 ? TileMode::kSigned : TileMode::kOffset;
+}
+
+// Moves the codes of an offset format to the common offset.
+template <typename Format>
+inline void normalise(Expanded& block) {
+  if constexpr (Format::kSigned) {
+    for (__m256i& group : block.codes) group = Simd::prepare_signed(group);
+  } else if constexpr (!Format::kHasMin) {
+    const __m256i shift = _mm256_set1_epi8(static_cast<char>(kTileOffset - Format::kOffset));
+    for (__m256i& group : block.codes) group = _mm256_add_epi8(group, shift);
+  }
+}
+
+// rows [kLanes, 16] floats -> out [16, kLanes]
+inline void transpose_factors(const float* rows, int count, float* out) {
+  for (int begin = 0; begin < count; begin += kLanes) {
+    Simd::I values[kLanes];
+    for (int r = 0; r < kLanes; ++r) values[r] = Simd::load_int(rows + r * 16 + begin);
+    Simd::transpose(values);
+    for (int i = 0; i < kLanes; ++i) Simd::store_int(out + (begin + i) * kLanes, values[i]);
+  }
+}
+
+template <QuantFormat format>
+void expand_tile(const WeightRows& rows, int64_t block_index, TileBlock* out) {
+  using Format = BlockFormat<format>;
+  constexpr int kStep = 256 / Format::kBlockElements * Format::kBlockBytes;
+  constexpr int kFactors = 256 / Format::kGroup;
+  const Codebooks& books = codebooks();
+  const int64_t elements = rows.n_in - block_index * 256;
+  const int64_t bytes = elements / Format::kBlockElements * Format::kBlockBytes;
+  alignas(64) uint8_t codes[kLanes][256];
+  alignas(64) float scales[kLanes][16], mins[kLanes][16];
+  for (int v = 0; v < kRowVectors; ++v) {
+    for (int r = 0; r < kLanes; ++r) {
+      // Rows beyond the matrix repeat its last one; nobody reads their results.
+      const int64_t index = v * kLanes + r < rows.n_rows ? v * kLanes + r : rows.n_rows - 1;
+      const uint8_t* p = rows.data + static_cast<size_t>(index) * rows.row_bytes + block_index * kStep;
+      alignas(32) uint8_t tail[kStep];
+      if (elements < 256) {
+        std::memset(tail, 0, sizeof tail);
+        std::memcpy(tail, p, static_cast<size_t>(bytes));
+        p = tail;
+      } else {
+        for (int line = 0; line < kStep + 64; line += 64) _mm_prefetch(reinterpret_cast<const char*>(p + 2 * kStep + line), _MM_HINT_T1);
+      }
+      Expanded block;
+      Format::expand(p, books, block);
+      normalise<Format>(block);
+      for (int i = 0; i < Simd::kVectorsPerBlock; ++i)
+        Simd::store_int(codes[r] + i * (256 / Simd::kVectorsPerBlock), Simd::code_vector(block.codes, i));
+      for (int half = 0; half < kFactors / 8; ++half) {
+        _mm256_store_ps(scales[r] + 8 * half, block.scales[half]);
+        if constexpr (Format::kHasMin) _mm256_store_ps(mins[r] + 8 * half, block.mins[half]);
+      }
+    }
+    uint8_t* lines = out->codes + v * kLanes * 256;
+    for (int begin = 0; begin < 64; begin += kLanes) {
+      Simd::I words[kLanes];
+      for (int r = 0; r < kLanes; ++r) words[r] = Simd::load_int(codes[r] + begin * 4);
+      Simd::transpose(words);
+      for (int i = 0; i < kLanes; ++i) Simd::store_int(lines + (begin + i) * kLanes * 4, words[i]);
+    }
+    transpose_factors(scales[0], kFactors, out->scales + v * kLanes * 16);
+    if constexpr (Format::kHasMin) transpose_factors(mins[0], kFactors, out->mins + v * kLanes * 16);
+  }
+}
+
+template <TileMode mode>
+inline Simd::I first_sum(const int32_t* offset) {
+  if constexpr (mode != TileMode::kOffset) return Simd::zero_int();
+  if constexpr (kTileOffset == 64) return Simd::template shift_right<1>(Simd::broadcast_int(offset));
+  return Simd::broadcast_int(offset);
+}
+
+template <TileMode mode>
+inline Simd::I tile_dot(Simd::I sum, Simd::I codes, Simd::I x) {
+  if constexpr (mode == TileMode::kSigned) return Simd::dot_signed(sum, codes, x);
+  return Simd::dot(sum, codes, x);
+}
+
+// c[column][row] += for kVectors vectors of rows and kColumns columns over 256 inputs.
+template <int kGroup, TileMode mode, int kColumns>
+inline void multiply_block(const TileBlock& tile, int first_vector, const ColumnBlock& x, float* c) {
+  constexpr int kVectors = Simd::kTileVectors, kSteps = kGroup / 4;
+  const uint8_t* codes = tile.codes + first_vector * kLanes * 256;
+  const float *scales = tile.scales + first_vector * kLanes * 16, *mins = tile.mins + first_vector * kLanes * 16;
+  Simd::F sums[kVectors][kColumns];
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v)
+#pragma GCC unroll 6
+    for (int i = 0; i < kColumns; ++i) sums[v][i] = Simd::load(c + i * kTileRows + (first_vector + v) * kLanes);
+#pragma GCC unroll 1
+  for (int g = 0; g < 256 / kGroup; ++g) {
+    Simd::I dots[kVectors][kColumns];
+#pragma GCC unroll 6
+    for (int i = 0; i < kColumns; ++i) {
+      dots[0][i] = first_sum<mode>(kGroup == 32 ? &x.offsets32[g][i] : &x.offsets16[g][i]);
+      for (int v = 1; v < kVectors; ++v) dots[v][i] = dots[0][i];
+    }
+#pragma GCC unroll 8
+    for (int s = 0; s < kSteps; ++s) {
+      const int line = g * kSteps + s;
+      Simd::I weights[kVectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) weights[v] = Simd::load_aligned(codes + v * kLanes * 256 + line * kLanes * 4);
+#pragma GCC unroll 6
+      for (int i = 0; i < kColumns; ++i) {
+        const Simd::I values = Simd::broadcast_int(reinterpret_cast<const int32_t*>(x.codes[line][i]));
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) dots[v][i] = tile_dot<mode>(dots[v][i], weights[v], values);
+      }
+    }
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      const Simd::F scale = Simd::load(scales + v * kLanes * 16 + g * kLanes);
+#pragma GCC unroll 6
+      for (int i = 0; i < kColumns; ++i)
+        sums[v][i] = Simd::fma(Simd::to_float(dots[v][i]), Simd::mul(scale, Simd::set1(x.scales[g * kGroup / 32][i])), sums[v][i]);
+      if constexpr (mode == TileMode::kMins) {
+        const Simd::F min = Simd::load(mins + v * kLanes * 16 + g * kLanes);
+#pragma GCC unroll 6
+        for (int i = 0; i < kColumns; ++i)
+          sums[v][i] = Simd::fnma(min, Simd::set1(kGroup == 32 ? x.sums32[g][i] : x.sums16[g][i]), sums[v][i]);
+      }
+    }
+  }
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v)
+#pragma GCC unroll 6
+    for (int i = 0; i < kColumns; ++i) Simd::store(c + i * kTileRows + (first_vector + v) * kLanes, sums[v][i]);
+}
+
+template <int kGroup, TileMode mode>
+void multiply_tile(const TileBlock& tile, const ColumnBlock* columns, int64_t stride, int64_t n_columns, float* c) {
+  for (int64_t i = 0; i < n_columns; i += kTileColumns, columns += stride, c += kTileColumns * kTileRows) {
+    for (int v = 0; v < kRowVectors; v += Simd::kTileVectors) {
+      switch (n_columns - i) {
+        case 1: multiply_block<kGroup, mode, 1>(tile, v, *columns, c); break;
+        case 2: multiply_block<kGroup, mode, 2>(tile, v, *columns, c); break;
+        case 3: multiply_block<kGroup, mode, 3>(tile, v, *columns, c); break;
+        case 4: multiply_block<kGroup, mode, 4>(tile, v, *columns, c); break;
+        case 5: multiply_block<kGroup, mode, 5>(tile, v, *columns, c); break;
+        default: multiply_block<kGroup, mode, 6>(tile, v, *columns, c); break;
+      }
+    }
+  }
+}
+
+// Sums of 16 consecutive codes.
+inline void code_sums(const int8_t* codes, int32_t (&sums)[16]) {
+  const __m256i ones8 = _mm256_set1_epi8(1), ones16 = _mm256_set1_epi16(1);
+  for (int g = 0; g < 8; ++g) {
+    __m256i quads = _mm256_madd_epi16(_mm256_maddubs_epi16(ones8, load32(codes + 32 * g)), ones16);
+    quads = _mm256_add_epi32(quads, _mm256_shuffle_epi32(quads, 0x4e));
+    quads = _mm256_add_epi32(quads, _mm256_shuffle_epi32(quads, 0xb1));
+    sums[2 * g] = _mm256_cvtsi256_si32(quads);
+    sums[2 * g + 1] = _mm256_extract_epi32(quads, 4);
+  }
+}
+
+void pack_columns(const ActivationBlock* const* rows, int n_columns, int64_t n_blocks, ColumnBlock* out) {
+  for (int64_t b = 0; b < n_blocks; ++b) {
+    ColumnBlock& block = out[b];
+    for (int i = 0; i < kTileColumns; ++i) {
+      // Missing columns repeat the first; nobody reads their results.
+      const ActivationBlock& from = rows[i < n_columns ? i : 0][b];
+      int32_t words[64];
+      std::memcpy(words, from.codes, sizeof words);
+      for (int line = 0; line < 64; ++line) std::memcpy(block.codes[line][i], &words[line], 4);
+      int32_t sums[16];
+      code_sums(from.codes, sums);
+      for (int g = 0; g < 8; ++g) {
+        block.scales[g][i] = from.scales[g];
+        block.sums32[g][i] = from.sums32[g];
+        block.offsets32[g][i] = -128 * (sums[2 * g] + sums[2 * g + 1]);
+      }
+      for (int g = 0; g < 16; ++g) {
+        block.sums16[g][i] = from.sums16[g];
+        block.offsets16[g][i] = -128 * sums[g];
+      }
+    }
+  }
+}
+
+// [kLanes rows of the tile] of 256 inputs from float rows `stride` apart.
+void pack_float_tile(const float* const* rows, FloatTileBlock* out) {
+  for (int v = 0; v < kRowVectors; ++v)
+    for (int begin = 0; begin < 256; begin += kLanes) {
+      Simd::I words[kLanes];
+      for (int r = 0; r < kLanes; ++r) words[r] = Simd::load_int(rows[v * kLanes + r] + begin);
+      Simd::transpose(words);
+      for (int i = 0; i < kLanes; ++i) Simd::store_int(out->values + (v * 256 + begin + i) * kLanes, words[i]);
+    }
+}
+
+template <int kColumns>
+inline void multiply_float_block(const FloatTileBlock& tile, int first_vector, const FloatColumnBlock& x, float* c) {
+  constexpr int kVectors = Simd::kTileVectors;
+  Simd::F sums[kVectors][kColumns];
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v)
+#pragma GCC unroll 6
+    for (int i = 0; i < kColumns; ++i) sums[v][i] = Simd::load(c + i * kTileRows + (first_vector + v) * kLanes);
+#pragma GCC unroll 4
+  for (int k = 0; k < 256; ++k) {
+    Simd::F weights[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) weights[v] = Simd::load(tile.values + ((first_vector + v) * 256 + k) * kLanes);
+#pragma GCC unroll 6
+    for (int i = 0; i < kColumns; ++i) {
+      const Simd::F value = Simd::set1(x.values[k][i]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sums[v][i] = Simd::fma(weights[v], value, sums[v][i]);
+    }
+  }
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v)
+#pragma GCC unroll 6
+    for (int i = 0; i < kColumns; ++i) Simd::store(c + i * kTileRows + (first_vector + v) * kLanes, sums[v][i]);
+}
+
+void multiply_float_tile(const FloatTileBlock& tile, const FloatColumnBlock* columns, int64_t stride, int64_t n_columns, float* c) {
+  for (int64_t i = 0; i < n_columns; i += kTileColumns, columns += stride, c += kTileColumns * kTileRows) {
+    for (int v = 0; v < kRowVectors; v += Simd::kTileVectors) {
+      switch (n_columns - i) {
+        case 1: multiply_float_block<1>(tile, v, *columns, c); break;
+        case 2: multiply_float_block<2>(tile, v, *columns, c); break;
+        case 3: multiply_float_block<3>(tile, v, *columns, c); break;
+        case 4: multiply_float_block<4>(tile, v, *columns, c); break;
+        case 5: multiply_float_block<5>(tile, v, *columns, c); break;
+        default: multiply_float_block<6>(tile, v, *columns, c); break;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+namespace MOEBIUS_LEVEL {
+
+namespace {
+template <QuantFormat format>
+void fill_format(LevelOps& ops) {
+  using Format = BlockFormat<format>;
+  ops.expand_tile[static_cast<int>(format)] = expand_tile<format>;
+  ops.multiply_tile[static_cast<int>(format)] = multiply_tile<Format::kGroup, tile_mode<Format>()>;
+}
+}  // namespace
+
+void fill_tile_ops(LevelOps& ops) {
+  ops.pack_columns = pack_columns;
+  ops.pack_float_tile = pack_float_tile;
+  ops.multiply_float_tile = multiply_float_tile;
+#define MOEBIUS_TILE(name) fill_format<QuantFormat::name>(ops);
+  MOEBIUS_TILE(kQ4_0) MOEBIUS_TILE(kQ4_1) MOEBIUS_TILE(kQ5_0) MOEBIUS_TILE(kQ5_1) MOEBIUS_TILE(kQ8_0)
+  MOEBIUS_TILE(kQ2_K) MOEBIUS_TILE(kQ3_K) MOEBIUS_TILE(kQ4_K) MOEBIUS_TILE(kQ5_K) MOEBIUS_TILE(kQ6_K)
+  MOEBIUS_TILE(kIQ2_XXS) MOEBIUS_TILE(kIQ2_XS) MOEBIUS_TILE(kIQ2_S) MOEBIUS_TILE(kIQ3_XXS) MOEBIUS_TILE(kIQ3_S)
+  MOEBIUS_TILE(kIQ1_S) MOEBIUS_TILE(kIQ1_M) MOEBIUS_TILE(kIQ4_NL) MOEBIUS_TILE(kIQ4_XS)
+  MOEBIUS_TILE(kTQ1_0) MOEBIUS_TILE(kTQ2_0) MOEBIUS_TILE(kMXFP4) MOEBIUS_TILE(kNVFP4)
+#undef MOEBIUS_TILE
+}
+
+}  // namespace MOEBIUS_LEVEL
+}  // namespace moebius::cpu
