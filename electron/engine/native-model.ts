@@ -41,8 +41,8 @@ export class NativeModel implements EngineModel {
     return callNative(() => this.#addon.encode(this.#handle, text, options.addSpecial, options.parseSpecial))
   }
 
-  decode(tokens: Iterable<number>): string {
-    return callNative(() => this.#addon.decode(this.#handle, toTokens([...tokens], 'tokens'), true, true))
+  decode(tokens: Iterable<number>, options: { keepSpecial?: boolean } = {}): string {
+    return callNative(() => this.#addon.decode(this.#handle, toTokens([...tokens], 'tokens'), !options.keepSpecial, true))
   }
 
   createSession(options: { maxSeqLen: number, cacheFormat: CacheFormat }): EngineSession {

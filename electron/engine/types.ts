@@ -46,7 +46,8 @@ export interface EngineModel {
   readonly samplingSuggestion: Record<string, number>
   readonly moe: { nLayers: number, firstMoeLayer: number, nRoutedExperts: number, nActiveExperts: number } | undefined
   encode(text: string, options: { addSpecial: boolean, parseSpecial: boolean }): Int32Array
-  decode(tokens: Iterable<number>): string
+  // Control tokens have no text unless keepSpecial is set.
+  decode(tokens: Iterable<number>, options?: { keepSpecial?: boolean }): string
   createSession(options: { maxSeqLen: number, cacheFormat: CacheFormat }): EngineSession
   // Waits for running work to be cancelled, then frees the weights. Idempotent.
   close(): Promise<void>

@@ -33,6 +33,17 @@ export function promptOpensReasoning(prompt: string, tags: ReasoningTags): boole
   return prompt.trimEnd().endsWith(tags.start)
 }
 
+// The text of the tag tokens of a vocabulary. Some files mark these tokens as control tokens,
+// which have no printed text, so a stream of texts alone would lose the tags.
+export function tagTokenTexts(tags: ReasoningTags, encode: (text: string) => ArrayLike<number>): ReadonlyMap<number, string> {
+  const texts = new Map<number, string>()
+  for (const tag of [tags.start, tags.end]) {
+    const ids = encode(tag)
+    if (ids.length === 1 && ids[0] !== undefined) texts.set(ids[0], tag)
+  }
+  return texts
+}
+
 export class AnswerSplitter {
   private pending = ''
   private phase: 'start' | 'reasoning' | 'gap' | 'content'

@@ -2,7 +2,7 @@
 // session with the longest common prefix, generation, split into reasoning and content.
 import { WorkbenchError, type GenerationStats, type SamplingSettings } from '../contract'
 import type { EngineModel, GenerateRequest, GeneratedToken, GenerationResult, Sampling } from '../engine/types'
-import { AnswerSplitter, promptOpensReasoning, reasoningTagsOf, type AnswerPiece } from './answer-splitter'
+import { AnswerSplitter, promptOpensReasoning, reasoningTagsOf, tagTokenTexts, type AnswerPiece } from './answer-splitter'
 import { renderChatTemplate, type TemplateMessage } from './chat-template'
 import type { LoadedInstance, ModelService, UseOptions } from './models'
 import type { PooledSession } from './session-pool'
@@ -114,10 +114,12 @@ export class InferenceService {
           meter.count()
           this.models.countToken()
           events.onToken?.(token)
-          answer.push(token.text)
+          answer.push(token)
           if (events.onStats && meter.due()) events.onStats(meter.now())
         },
       })
+      // What is left when the answer ended inside a character.
+      if (result.trailingText) answer.push({ id: -1, text: result.trailingText })
       answer.finish()
       const stats = finalStats(meter, result, answer.stoppedBy)
       events.onStats?.(stats)
@@ -180,11 +182,13 @@ class AnswerWriter {
   reasoningMs = 0
   private readonly splitter: AnswerSplitter
   private readonly stop = new AbortController()
+  private readonly tagTexts: ReadonlyMap<number, string>
   private reasoningSince: number | undefined
 
   constructor(model: EngineModel, prompt: PreparedPrompt, request: InferenceRequest, private readonly events: InferenceEvents) {
     const split = request.messages !== undefined && (request.splitReasoning ?? true)
     const plain = request.messages !== undefined && model.chatTemplate.trim() === ''
+    this.tagTexts = tagTokenTexts(reasoningTagsOf(model.chatTemplate), tag => model.encode(tag, { addSpecial: false, parseSpecial: true }))
     this.splitter = new AnswerSplitter({
       tags: split ? reasoningTagsOf(model.chatTemplate) : undefined,
       startsInReasoning: split && prompt.opensReasoning,
@@ -195,8 +199,8 @@ class AnswerWriter {
   get stopped(): AbortSignal { return this.stop.signal }
   get stoppedBy(): string | undefined { return this.splitter.stoppedBy }
 
-  push(text: string): void {
-    this.take(this.splitter.push(text))
+  push(token: Pick<GeneratedToken, 'id' | 'text'>): void {
+    this.take(this.splitter.push(this.tagTexts.get(token.id) ?? token.text))
     if (this.splitter.inReasoning) this.reasoningSince ??= performance.now()
     else this.endReasoning()
     if (this.splitter.stoppedBy !== undefined) this.stop.abort()

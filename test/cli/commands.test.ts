@@ -101,7 +101,7 @@ describe('run', () => {
   it('writes the answer alone on standard output', async () => {
     const result = await cli(new TinyEngine({ answer: '<think>\nhm\n</think>\n\nHello there' }), ['run', 'm', '-p', 'hi', '--seed', '7'])
     expect([result.code, result.out]).toEqual([0, 'Hello there\n'])
-    expect(result.error).toMatch(/^hm\n20 prompt tokens \(2000.0\/s\), 32 generated \(1550.0\/s\), first after 10 ms, stopped by stop, seed 7\n$/)
+    expect(result.error).toMatch(/^hm\n\n\n20 prompt tokens \(2000.0\/s\), 32 generated \(1550.0\/s\), first after 10 ms, stopped by stop, seed 7\n$/)
   })
 
   it('applies the template, the system prompt and the options', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { AnswerSplitter, type AnswerSplitterOptions, promptOpensReasoning, reasoningTagsOf } from '../../electron/services/answer-splitter'
+import { AnswerSplitter, type AnswerSplitterOptions, promptOpensReasoning, reasoningTagsOf, tagTokenTexts } from '../../electron/services/answer-splitter'
 
 const tags = { start: '<think>', end: '</think>' }
 
@@ -57,6 +57,13 @@ describe('AnswerSplitter', () => {
     expect(splitter.inReasoning).toBe(true)
     splitter.push('</think>')
     expect(splitter.inReasoning).toBe(false)
+  })
+
+  it('gives tag tokens their text when the vocabulary has such tokens', () => {
+    const ids = new Map([['<think>', [5]], ['</think>', [6]], ['[THINK]', [1, 2, 3]], ['[/THINK]', [4]]])
+    const encode = (text: string): number[] => ids.get(text) ?? []
+    expect([...tagTokenTexts(tags, encode)]).toEqual([[5, '<think>'], [6, '</think>']])
+    expect([...tagTokenTexts({ start: '[THINK]', end: '[/THINK]' }, encode)]).toEqual([[4, '[/THINK]']])
   })
 
   it('knows tags by template and prompts that open them', () => {

@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto'
 import { WorkbenchError } from '../../contract'
 import type { EngineModel, GenerationResult, Sampling } from '../../engine/types'
-import { AnswerSplitter, promptOpensReasoning, reasoningTagsOf } from '../../services/answer-splitter'
+import { AnswerSplitter, promptOpensReasoning, reasoningTagsOf, tagTokenTexts } from '../../services/answer-splitter'
 import { renderChatTemplate } from '../../services/chat-template'
 import { type Arguments, type CliContext, type Command, exitCodes, interrupted, loadOptions } from './command'
 import { toJsonLine } from './format'
@@ -51,6 +51,7 @@ async function answer(args: Arguments, context: CliContext, model: EngineModel, 
   const splitter = new AnswerSplitter({
     tags: args.flag('raw') ? undefined : reasoningTagsOf(model.chatTemplate), startsInReasoning: prepared.opensReasoning, ...(stop !== undefined && { stop: [stop] }),
   })
+  const tagTexts = tagTokenTexts(reasoningTagsOf(model.chatTemplate), tag => model.encode(tag, { addSpecial: false, parseSpecial: true }))
   const output = new AnswerOutput(context, args.flag('json'))
   const controller = new AbortController()
   const forward = (): void => controller.abort()
@@ -63,7 +64,7 @@ async function answer(args: Arguments, context: CliContext, model: EngineModel, 
         signal: controller.signal,
         onToken: token => {
           output.tokens.push(token.id)
-          output.write(splitter.push(token.text))
+          output.write(splitter.push(tagTexts.get(token.id) ?? token.text))
           if (splitter.stoppedBy !== undefined) controller.abort()
         },
       })
@@ -125,6 +126,7 @@ class AnswerOutput {
   readonly tokens: number[] = []
   private content = ''
   private reasoning = ''
+  private reasoningOpen = false
 
   constructor(private readonly context: CliContext, private readonly json: boolean) {}
 
@@ -133,6 +135,8 @@ class AnswerOutput {
       if (type === 'reasoning') this.reasoning += text
       else this.content += text
       if (this.json) continue
+      if (type === 'content' && this.reasoningOpen) this.context.writeError('\n\n')
+      this.reasoningOpen = type === 'reasoning'
       if (type === 'reasoning') this.context.writeError(text)
       else this.context.writeOut(text)
     }

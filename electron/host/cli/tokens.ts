@@ -25,18 +25,18 @@ export const tokenizeCommand: Command = {
     const special = !args.flag('no-special')
     const tokens = [...model.encode(text, { addSpecial: special, parseSpecial: special })]
     if (args.flag('json')) context.writeOut(toJsonLine({ tokens, count: tokens.length }))
-    else context.writeOut(formatTable(['id', 'text'], tokens.map(id => [String(id), printable(JSON.stringify(model.decode([id])))]), [0]))
+    else context.writeOut(formatTable(['id', 'text'], tokens.map(id => [String(id), printable(JSON.stringify(model.decode([id], { keepSpecial: true })))]), [0]))
     return exitCodes.ok
   }),
 }
 
 export const detokenizeCommand: Command = {
   name: 'detokenize',
-  usage: 'detokenize MODEL (--tokens IDS | --tokens-file F) [--json]',
+  usage: 'detokenize MODEL (--tokens IDS | --tokens-file F) [--no-special] [--json]',
   summary: 'Turn token ids into text.',
-  options: tokenOptions,
+  options: [...tokenOptions, { name: 'no-special', help: 'Leave control tokens out' }],
   run: (args, context) => withModel(args, context, async model => {
-    const text = model.decode(await readTokens(args, context, model.vocabSize))
+    const text = model.decode(await readTokens(args, context, model.vocabSize), { keepSpecial: !args.flag('no-special') })
     context.writeOut(args.flag('json') ? toJsonLine({ text }) : `${text}\n`)
     return exitCodes.ok
   }),
