@@ -16,6 +16,8 @@ export const contract = defineContract({
   version: 1,
   calls: {
     'host.info': call({ in: Nothing, out: HostInfo, scope: 'infer' }),
+    // Only while there is no host: it failed too often and waits for the user.
+    'host.restart': call({ in: Nothing, out: Nothing, scope: 'manage', errors: ['E_CONFLICT'] }),
 
     // Paths are files, folders (searched recursively) or one part of a split set. Indexed in place.
     'models.import': call({
@@ -24,7 +26,7 @@ export const contract = defineContract({
         imported: z.array(ModelEntry),
         problems: z.array(z.object({ path: z.string(), error: WorkbenchErrorShape })),
       }),
-      scope: 'manage', errors: ['E_GGUF', 'E_SHARD_MISSING', 'E_IO', 'E_NOT_FOUND'],
+      scope: 'manage', errors: ['E_GGUF', 'E_SHARD_MISSING', 'E_IO', 'E_NOT_FOUND'], maxBytes: 8_000_000,
     }),
     // Everything in the file: metadata (long arrays cut) and the tensor table, as text for reading.
     'models.inspect': call({
@@ -57,7 +59,7 @@ export const contract = defineContract({
         conversationId: Id, title: z.string().max(500).optional(), systemPrompt: Text.optional(),
         sampling: SamplingSettings.optional(), activeLeafId: Id.optional(), modelId: Id.optional(),
       }),
-      out: Conversation, scope: 'infer', errors: ['E_NOT_FOUND'],
+      out: Conversation, scope: 'infer', errors: ['E_NOT_FOUND'], maxBytes: 8_000_000,
     }),
     // Deleted conversations can be restored until the host ends or 30 days have passed.
     'conversations.delete': call({ in: z.object({ conversationId: Id }), out: Nothing, scope: 'manage', errors: ['E_NOT_FOUND', 'E_CONFLICT'] }),
@@ -76,7 +78,7 @@ export const contract = defineContract({
     }),
     'chat.stop': call({ in: z.object({ generationId: Id }), out: Nothing, scope: 'infer' }),
 
-    'settings.update': call({ in: z.object({ patch: Settings.partial() }), out: Settings, scope: 'manage' }),
+    'settings.update': call({ in: z.object({ patch: Settings.partial() }), out: Settings, scope: 'manage', maxBytes: 1_000_000 }),
     'settings.reset': call({ in: Nothing, out: Settings, scope: 'manage' }),
 
     'server.start': call({ in: z.object({ port: z.number().int().min(0).max(65535).optional() }), out: ServerStatus, scope: 'manage', errors: ['E_CONFLICT'] }),
@@ -87,6 +89,7 @@ export const contract = defineContract({
     'notices.dismiss': call({ in: Nothing, out: Nothing, scope: 'infer' }),
   },
   streams: {
+    // Begins with 'start' and the answer so far in one piece, whenever it is opened.
     'chat.watch': stream({ in: z.object({ generationId: Id }), out: ChatEvent, scope: 'infer', credit: 64, drop: 'never', resume: true }),
     // Frames of the layout RoutingFrame/1 (routing-frame.ts): what each layer chose since the last frame.
     'routing.live': stream({ in: z.object({ modelId: Id.optional() }), out: binary('RoutingFrame/1'), scope: 'infer', credit: 4, drop: 'latest', resume: false }),

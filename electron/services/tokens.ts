@@ -1,9 +1,9 @@
 // Keys for the REST server. Only their hashes are stored; a key is shown once, when it is made.
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { Scope } from '../contract'
 import type { Db } from './storage'
 
-export interface KnownToken { name: string, scopes: Scope[] }
+export interface StoredToken { name: string, sha256: string, scopes: Scope[] }
 
 const defaultScopes: readonly Scope[] = ['infer']
 
@@ -12,20 +12,15 @@ export class TokenService {
 
   create(name: string, scopes: readonly Scope[] = defaultScopes): string {
     const token = `mb-${randomBytes(24).toString('base64url')}`
-    this.db.prepare('INSERT INTO token(hash, name, scopes, created_at) VALUES (?, ?, ?, ?)').run(hashOf(token), name, scopes.join(' '), Date.now())
+    const sha256 = createHash('sha256').update(token).digest('hex')
+    this.db.prepare('INSERT INTO token(hash, name, scopes, created_at) VALUES (?, ?, ?, ?)').run(sha256, name, scopes.join(' '), Date.now())
     return token
   }
 
-  get isEmpty(): boolean { return this.db.prepare('SELECT 1 FROM token LIMIT 1').get() === undefined }
-
-  // undefined for an unknown token. All hashes are compared, in constant time each.
-  verify(token: string): KnownToken | undefined {
-    const wanted = Buffer.from(hashOf(token), 'hex')
-    const found = this.db.prepare('SELECT * FROM token').all().filter(({ hash }) => timingSafeEqual(Buffer.from(String(hash), 'hex'), wanted))[0]
-    if (!found) return undefined
-    this.db.prepare('UPDATE token SET last_used_at = ? WHERE hash = ?').run(Date.now(), String(found.hash))
-    return { name: String(found.name), scopes: String(found.scopes).split(' ') as Scope[] }
+  list(): StoredToken[] {
+    return this.db.prepare('SELECT hash, name, scopes FROM token ORDER BY created_at').all()
+      .map(({ hash, name, scopes }) => ({ name: String(name), sha256: String(hash), scopes: String(scopes).split(' ') as Scope[] }))
   }
-}
 
-function hashOf(token: string): string { return createHash('sha256').update(token).digest('hex') }
+  didUse(name: string): void { this.db.prepare('UPDATE token SET last_used_at = ? WHERE name = ?').run(Date.now(), name) }
+}
