@@ -1,0 +1,18 @@
+export const settings = {
+  title: 'Settings', appearance: 'Appearance', theme: 'Theme', theme_system: 'System', theme_light: 'Light', theme_dark: 'Dark', theme_contrast: 'High contrast', language: 'Language', locale_system: 'System', locale_en: 'English', 'locale_zh-CN': '简体中文',
+  motion: 'Reduce motion', motion_system: 'System', motion_on: 'On', motion_off: 'Off', strip: 'Show the routing strip beside the chat', stripHint: 'Draws only while a model is writing.',
+
+  engine: 'Engine', engineHint: 'Applies when a model is loaded the next time.', threads: 'Threads', threadsHint: '0 uses the {n} physical cores.', context: 'Context length', contextHint: 'In tokens. 0 takes the model’s own length, as far as memory allows.',
+  cacheFormat: 'Cache format', cacheFormatHint: 'Smaller formats fit longer contexts at some loss of precision.', exact: 'Exact activations', exactHint: 'Computes with full-precision activations: slower, for comparing results.',
+
+  defaults: 'New chats', systemPrompt: 'System prompt', systemPromptHint: 'Said to the model at the beginning of each new chat.', temperature: 'Temperature', maxTokens: 'Longest answer', maxTokensHint: 'In tokens. 0 uses what is left of the context.',
+
+  server: 'Server', serverEnabled: 'Start the server with Moebius', serverEnabledHint: 'Otherwise it starts from the server panel.', serverPort: 'Port', requireToken: 'Require a token',
+
+  shortcuts: 'Keyboard shortcuts', shortcutsText: 'All of them, for this window.', action: 'Action', keys: 'Keys', composerSend: 'Send the message', composerLine: 'New line in the message',
+  data: 'Data', dataFolder: 'Data folder', dataFolderHint: 'Conversations, settings and logs. Model files stay where they are.', openFolder: 'Open the folder', copyPath: 'Copy path',
+  about: 'About', version: 'Version', host: 'Runs as', host_electron: 'desktop app', host_serve: 'serve, in a browser', host_cli: 'command line', node: 'Node', engineVersion: 'Engine', backends: 'Computing devices', available: 'available', unavailable: 'not available', levels: 'Instruction sets',
+  licences: 'Open source under the MIT licence.', privacy: 'Moebius sends nothing over the network unless you ask it to.',
+  resetTitle: 'Reset all settings', resetText: 'Conversations and models stay.', resetButton: 'Reset settings', resetDone: 'All settings are back to their defaults.', saveFailed: 'The setting was not saved',
+  sections: 'Sections',
+}

@@ -1,0 +1,18 @@
+export const settings = {
+  title: '设置', appearance: '外观', theme: '主题', theme_system: '跟随系统', theme_light: '浅色', theme_dark: '深色', theme_contrast: '高对比度', language: '语言', locale_system: '跟随系统', locale_en: 'English', 'locale_zh-CN': '简体中文',
+  motion: '减少动态效果', motion_system: '跟随系统', motion_on: '开', motion_off: '关', strip: '在聊天旁显示路由条', stripHint: '只在模型生成时绘制。',
+
+  engine: '引擎', engineHint: '下次加载模型时生效。', threads: '线程数', threadsHint: '0 表示使用全部 {n} 个物理核心。', context: '上下文长度', contextHint: '以 token 计。0 表示采用模型自身的长度，以内存允许为限。',
+  cacheFormat: '缓存格式', cacheFormatHint: '较小的格式可以容纳更长的上下文，但会损失一些精度。', exact: '精确激活', exactHint: '以全精度激活计算：较慢，用于比较结果。',
+
+  defaults: '新对话', systemPrompt: '系统提示词', systemPromptHint: '在每个新对话开始时告诉模型的内容。', temperature: '温度', maxTokens: '回答长度上限', maxTokensHint: '以 token 计。0 表示用完剩余的上下文。',
+
+  server: '服务器', serverEnabled: '随 Moebius 启动服务器', serverEnabledHint: '否则从服务器面板启动。', serverPort: '端口', requireToken: '要求令牌',
+
+  shortcuts: '键盘快捷键', shortcutsText: '此窗口的全部快捷键。', action: '操作', keys: '按键', composerSend: '发送消息', composerLine: '在消息中换行',
+  data: '数据', dataFolder: '数据文件夹', dataFolderHint: '对话、设置和日志。模型文件保留在原处。', openFolder: '打开文件夹', copyPath: '复制路径',
+  about: '关于', version: '版本', host: '运行方式', host_electron: '桌面应用', host_serve: 'serve，在浏览器中', host_cli: '命令行', node: 'Node', engineVersion: '引擎', backends: '计算设备', available: '可用', unavailable: '不可用', levels: '指令集',
+  licences: '以 MIT 许可证开源。', privacy: '除非您要求，Moebius 不会通过网络发送任何内容。',
+  resetTitle: '重置所有设置', resetText: '对话和模型会保留。', resetButton: '重置设置', resetDone: '所有设置已恢复默认值。', saveFailed: '设置未能保存',
+  sections: '分区',
+}
