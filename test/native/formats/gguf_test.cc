@@ -334,3 +334,18 @@ TEST(ten_thousand_mutations_never_crash) {
   }
   CHECK(sum > 0 && n_accepted > 100 && n_refused > 1000);
 }
+
+TEST(inputs_found_by_fuzzing_never_crash) {
+  size_t n_files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(kCorpus + "/fuzzed")) {
+    const MappedFile file(entry.path().string());
+    const std::vector<uint8_t> bytes(file.data(), file.data() + file.size());
+    try {
+      read_everything(parse(bytes), bytes);
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::kGguf || error.code() == ErrorCode::kUnsupported);
+    }
+    ++n_files;
+  }
+  CHECK(n_files > 0);
+}
