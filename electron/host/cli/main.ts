@@ -1,5 +1,6 @@
 // Finds the command, runs it, and turns every failure into a sentence and an exit code.
 import { WorkbenchError } from '../../contract'
+import { benchCommand } from './bench'
 import { type CliContext, type Command, exitCodes, helpText, interrupted, parseArguments, UsageError } from './command'
 import { formatTable, toJsonLine } from './format'
 import { infoCommand } from './info'
@@ -10,7 +11,7 @@ import { detokenizeCommand, logitsCommand, tokenizeCommand } from './tokens'
 import { verifyCommand } from './verify'
 
 export const commands: readonly Command[] = [
-  infoCommand, runCommand, tokenizeCommand, detokenizeCommand, logitsCommand, routeCommand, perplexityCommand, verifyCommand,
+  infoCommand, runCommand, tokenizeCommand, detokenizeCommand, logitsCommand, routeCommand, perplexityCommand, benchCommand, verifyCommand,
 ]
 
 export async function runCli(argv: readonly string[], context: CliContext): Promise<number> {

@@ -1,0 +1,67 @@
+// moebius bench: llama-bench's tests, options and fields on our engine.
+import { type BenchmarkRecord, runBenchmark, testName } from '../../services/benchmark'
+import type { CacheFormat } from '../../engine/types'
+import { type Arguments, type CliContext, type Command, exitCodes, loadOptions, UsageError } from './command'
+
+const outputs = ['md', 'json', 'csv'] as const
+const cacheFormats: readonly CacheFormat[] = ['f32', 'f16', 'bf16', 'q8_0']
+
+export const benchCommand: Command = {
+  name: 'bench',
+  usage: 'bench MODEL [-p 512] [-n 128] [-d 0] [-r 5] [-t N] [-o md|json|csv]',
+  summary: 'Measure prompt processing (pp) and token generation (tg) in tokens per second.',
+  options: [
+    { name: 'n-prompt', short: 'p', value: 'LIST', help: 'Prompt lengths, comma separated; 0 leaves the test out (default 512)' },
+    { name: 'n-gen', short: 'n', value: 'LIST', help: 'Numbers of generated tokens (default 128)' },
+    { name: 'n-depth', short: 'd', value: 'LIST', help: 'Tokens in the cache before each test (default 0)' },
+    { name: 'repetitions', short: 'r', value: 'N', help: 'Timed repetitions of each test (default 5)' },
+    { name: 'output', short: 'o', value: 'FORM', help: 'md, json or csv (default md)' },
+    { name: 'cache-format', value: 'FORM', help: 'f32, f16, bf16 or q8_0 (default f16)' },
+    ...loadOptions.map(option => option.name === 'threads' ? { ...option, short: 't' } : option),
+  ],
+  run: async (args, context) => {
+    const form = args.flag('json') ? 'json' : chosen(args, 'output', outputs, 'md')
+    const path = await context.resolveModel(args.model())
+    const records = await runBenchmark(await context.engine(), {
+      path, nPrompt: numbers(args, 'n-prompt', [512]), nGenerate: numbers(args, 'n-gen', [128]), depths: numbers(args, 'n-depth', [0]),
+      repetitions: args.integer('repetitions', 1, 1000) ?? 5, threads: args.integer('threads', 1, 1024) ?? 0,
+      cacheFormat: chosen(args, 'cache-format', cacheFormats, 'f16'), exact: args.flag('exact'), signal: context.signal,
+      ...(context.interactive && { onRecord: (record: BenchmarkRecord) => context.writeError(`${testName(record)}: ${record.avg_ts.toFixed(2)} t/s\n`) }),
+    })
+    write(records, form, context)
+    return exitCodes.ok
+  },
+}
+
+function numbers(args: Arguments, name: string, otherwise: number[]): number[] {
+  const text = args.text(name)
+  if (text === undefined) return otherwise
+  const values = text.split(',').map(word => Number(word))
+  if (!values.every(value => Number.isInteger(value) && value >= 0 && value <= 1_000_000)) throw new UsageError(`--${name} takes whole numbers separated by commas, not '${text}'`)
+  return values
+}
+
+function chosen<T extends string>(args: Arguments, name: string, allowed: readonly T[], otherwise: T): T {
+  const text = args.text(name)
+  if (text === undefined) return otherwise
+  const found = allowed.find(value => value === text)
+  if (found === undefined) throw new UsageError(`--${name} takes ${allowed.join(', ')}, not '${text}'`)
+  return found
+}
+
+function write(records: readonly BenchmarkRecord[], form: typeof outputs[number], context: CliContext): void {
+  if (form === 'json') return context.writeOut(`${JSON.stringify(records, undefined, 2)}\n`)
+  if (form === 'csv') return context.writeOut(csv(records))
+  const rows = records.map(record => [
+    record.model_type, `${(record.model_size / 2 ** 30).toFixed(2)} GiB`, record.backends, String(record.n_threads), testName(record), `${record.avg_ts.toFixed(2)} ± ${record.stddev_ts.toFixed(2)}`,
+  ])
+  const header = ['model', 'size', 'backend', 'threads', 'test', 't/s']
+  context.writeOut([header, header.map(() => '---'), ...rows].map(row => `| ${row.join(' | ')} |`).join('\n') + '\n')
+}
+
+// Every field but the sample lists, quoted as llama-bench does.
+function csv(records: readonly BenchmarkRecord[]): string {
+  const columns = Object.keys(records[0] ?? {}).filter(name => !name.startsWith('samples_')) as (keyof BenchmarkRecord)[]
+  const quote = (value: unknown): string => `"${String(value).replaceAll('"', '""')}"`
+  return [columns.join(','), ...records.map(record => columns.map(name => quote(record[name])).join(','))].join('\n') + '\n'
+}
