@@ -29,12 +29,12 @@ const keptBackups = 5
 
 // Opens or creates the database and brings it to the newest version. Throws E_VERSION for a
 // database of a newer program and E_IO for one that is damaged.
-export function openStorage(path: string): Db {
+export function openStorage(path: string, steps: readonly string[] = migrations): Db {
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true })
   const database = openDatabase(path)
   try {
     database.exec('PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=5000')
-    migrate(database, path)
+    migrate(database, path, steps)
     const closedCleanly = readMeta(database, 'closed_cleanly') !== '0'
     if (!closedCleanly) checkIntegrity(database, path)
     writeMeta(database, 'closed_cleanly', '0')
@@ -91,19 +91,19 @@ function wrap(database: DatabaseSync, closedCleanly: boolean): Db {
   }
 }
 
-function migrate(database: DatabaseSync, path: string): void {
+function migrate(database: DatabaseSync, path: string, steps: readonly string[]): void {
   const version = Number(database.prepare('PRAGMA user_version').get()?.user_version ?? 0)
-  if (version > migrations.length) {
-    throw new WorkbenchError('E_VERSION', `The database ${path} was written by a newer Moebius (its version is ${version}, this program knows ${migrations.length}).`, {
+  if (version > steps.length) {
+    throw new WorkbenchError('E_VERSION', `The database ${path} was written by a newer Moebius (its version is ${version}, this program knows ${steps.length}).`, {
       hint: 'Update this program, or choose another data folder. The database was not changed.',
     })
   }
-  if (version === migrations.length) return
+  if (version === steps.length) return
   if (version > 0 && path !== ':memory:') backUp(database, path, version)
-  for (let next = version; next < migrations.length; next++) {
+  for (let next = version; next < steps.length; next++) {
     database.exec('BEGIN IMMEDIATE')
     try {
-      database.exec(migrations[next] ?? '')
+      database.exec(steps[next] ?? '')
       database.exec(`PRAGMA user_version = ${next + 1}`)
       database.exec('COMMIT')
     } catch (error) {
