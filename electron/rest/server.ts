@@ -135,6 +135,7 @@ class NodeRestServer implements RestServer {
     response.setHeader('x-request-id', requestId)
     response.on('close', () => { if (!response.writableFinished) controller.abort() })
     const found = this.findRoute(request)
+    this.options.onStatus?.(this.status())
     try {
       await this.handle(found, { request, response, requestId, log, params: found.params, signal: controller.signal, body: undefined })
     } catch (error) {

@@ -1,0 +1,140 @@
+// The command line over the real engine: golden models and the built-in one.
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createNativeEngine } from '../../electron/engine/native'
+import { findAddon } from '../../electron/engine/native-addon'
+import type { Engine } from '../../electron/engine/types'
+import type { RouteRecord } from '../../electron/host/cli/route'
+import { cli, json } from './run-cli'
+
+const models = resolve('test/fixtures/models')
+const demo = resolve('resources/models/moebius-demo-6m.gguf')
+
+interface Golden {
+  arrays: { name: string, shape: number[], offset: number, nbytes: number }[]
+  sequences: Record<string, number[]>
+  tokenizer_check: { text: string, tokens: number[] }[]
+}
+
+function golden(name: string): Golden & { array(name: string): Float32Array } {
+  const meta = JSON.parse(readFileSync(join(models, `${name}.json`), 'utf8')) as Golden
+  const bin = readFileSync(join(models, `${name}.bin`))
+  const array = (wanted: string): Float32Array => {
+    const { offset, nbytes } = meta.arrays.find(entry => entry.name === wanted)!
+    return new Float32Array(bin.buffer.slice(bin.byteOffset + offset, bin.byteOffset + offset + nbytes))
+  }
+  return { ...meta, array }
+}
+
+describe.runIf(findAddon() !== undefined)('command line over the engine', () => {
+  let engine: Engine
+  let folder: string
+  beforeAll(() => {
+    engine = createNativeEngine()
+    folder = mkdtempSync(join(tmpdir(), 'moebius-cli-engine-'))
+  })
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+  it('writes the reference\'s logits', async () => {
+    for (const name of ['deepseek2-v3', 'qwen3moe', 'gpt-oss']) {
+      const { sequences, array } = golden(name)
+      const out = join(folder, `${name}.f32`)
+      const result = await cli(engine, ['logits', join(models, `${name}.gguf`), '--tokens', sequences.s17!.join(','), '--out', out, '--exact', '--json'])
+      expect(json(result)).toMatchObject({ nTokens: 17, vocabSize: 512 })
+      const bytes = readFileSync(out)
+      const wanted = array('s17.logits')
+      let error = 0
+      let power = 0
+      wanted.forEach((value, i) => {
+        error += (bytes.readFloatLE(4 * i) - value) ** 2
+        power += value ** 2
+      })
+      expect(bytes.length).toBe(wanted.length * 4)
+      expect(error / power, name).toBeLessThan(1e-9)
+    }
+  })
+
+  it('tells the reference\'s experts and weights', async () => {
+    const { sequences, arrays, array } = golden('deepseek2-v3')
+    const record = json(await cli(engine, ['route', join(models, 'deepseek2-v3.gguf'), '--tokens', sequences.s96!.join(','), '--exact', '--json'])) as RouteRecord
+    const [nLayers = 0, nTokens = 0, nActive = 0] = arrays.find(entry => entry.name === 's96.route_ids')!.shape
+    const ids = new Int32Array(array('s96.route_ids').buffer)
+    const weights = array('s96.route_weights')
+    expect([record.layers.length, record.nTokens, record.nActiveExperts]).toEqual([nLayers, nTokens, nActive])
+    record.layers.forEach(({ ids: chosen, weights: given }, layer) => chosen.forEach((row, token) => {
+      const at = (layer * nTokens + token) * nActive
+      const order = row.map((id, k) => ({ id, weight: given[token]![k]! })).sort((a, b) => a.id - b.id)
+      expect(order.map(({ id }) => id)).toEqual([...ids.subarray(at, at + nActive)])
+      order.forEach(({ weight }, k) => expect(weight).toBeCloseTo(weights[at + k]!, 4))
+    }))
+    const { count, load } = record.layers[0]!.statistics
+    expect(count.reduce((sum, n) => sum + n, 0)).toBe(nTokens * nActive)
+    expect(load.reduce((sum, value) => sum + value, 0)).toBeCloseTo(record.nRoutedExperts, 9)
+  })
+
+  it('tokenizes like the reference', async () => {
+    for (const name of ['deepseek2-v3', 'llama', 'gemma3']) {
+      for (const { text, tokens } of golden(name).tokenizer_check) {
+        const file = join(folder, 'text.txt')
+        writeFileSync(file, text)
+        expect(json(await cli(engine, ['tokenize', join(models, `${name}.gguf`), '--text-file', file, '--json'])), name).toEqual({ tokens, count: tokens.length })
+      }
+    }
+  })
+
+  it('continues the built-in model\'s story', async () => {
+    const { greedy_check: check } = JSON.parse(readFileSync(demo.replace('.gguf', '.json'), 'utf8')) as { greedy_check: { prompt_ids: number[], continuation_ids: number[] } }
+    const { text } = json(await cli(engine, ['detokenize', demo, '--tokens', check.prompt_ids.join(','), '--no-special', '--json'])) as { text: string }
+    expect(text).toBe('Once upon a time, there was a little girl named Lily.')
+    const { tokens } = json(await cli(engine, ['run', demo, '--raw', '-p', text, '-n', String(check.continuation_ids.length), '--temp', '0', '--exact', '--json'])) as { tokens: number[] }
+    expect(tokens).toEqual(check.continuation_ids)
+  })
+
+  it('answers with reasoning apart from the answer', async () => {
+    const argv = ['run', demo, '-p', 'What is 12 + 30?', '--temp', '0', '--exact', '--json']
+    const first = json(await cli(engine, argv)) as { content: string, reasoning: string, stopReason: string }
+    expect(first.stopReason).toBe('stop')
+    expect(first.reasoning).toMatch(/\d \+ \d/)
+    expect(first.content).toMatch(/^\d+$/)
+    expect(json(await cli(engine, argv))).toMatchObject({ content: first.content, reasoning: first.reasoning })
+  })
+
+  it('repeats a seeded answer', async () => {
+    const ask = async (seed: number): Promise<unknown> => (json(await cli(engine, ['run', demo, '-p', 'Tell me a story.', '-n', '30', '--seed', String(seed), '--json'])) as { tokens: number[] }).tokens
+    expect(await ask(5)).toEqual(await ask(5))
+    expect(await ask(5)).not.toEqual(await ask(6))
+  })
+
+  it('measures the built-in model', async () => {
+    const stories = readFileSync('resources/evaluation/domains.jsonl', 'utf8').trim().split('\n').map(line => JSON.parse(line) as { domain: string, text: string }).filter(({ domain }) => domain === 'story')
+    const file = join(folder, 'stories.txt')
+    writeFileSync(file, stories.map(({ text }) => text).join('\n'))
+    const base = join(folder, 'base.kld')
+    const measured = json(await cli(engine, ['perplexity', demo, '-f', file, '--ctx', '128', '--chunks', '3', '--save-logits', base, '--exact', '--json'])) as { perplexity: number }
+    expect(measured).toMatchObject({ scoredTokens: 3 * 63, chunks: 3 })
+    expect(measured.perplexity).toBeGreaterThan(1)
+    expect(measured.perplexity).toBeLessThan(4)
+    const compared = json(await cli(engine, ['perplexity', demo, '--kld', base, '--exact', '--json'])) as { divergence: { mean: number }, perplexity: number, sameTop: { share: number } }
+    expect(Math.abs(compared.divergence.mean)).toBeLessThan(1e-4)
+    expect(compared.perplexity).toBeCloseTo(measured.perplexity, 5)
+    expect(compared.sameTop.share).toBe(1)
+    const fast = json(await cli(engine, ['perplexity', demo, '--kld', base, '--json'])) as { divergence: { mean: number } }
+    expect(fast.divergence.mean).toBeLessThan(1e-2)
+  })
+
+  it.each(readdirSync(models).filter(name => name.endsWith('.gguf')))('verifies %s', async name => {
+    const exact = await cli(engine, ['verify', join(models, name), '--exact'])
+    expect([exact.code, exact.out.includes('FAIL')], exact.out + exact.error).toEqual([0, false])
+    expect((await cli(engine, ['verify', join(models, name)])).code).toBe(0)
+  })
+
+  it('says what is wrong with a file', async () => {
+    const cut = join(folder, 'cut.gguf')
+    writeFileSync(cut, readFileSync(demo).subarray(0, 100_000))
+    for (const command of ['info', 'verify']) {
+      expect(await cli(engine, [command, cut, '--json'])).toMatchObject({ code: 1, out: expect.stringMatching(/^\{"error":\{"code":"E_GGUF"/) })
+    }
+  })
+})
