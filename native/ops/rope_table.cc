@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "base/error.h"
 
@@ -9,11 +10,9 @@ namespace moebius {
 
 namespace {
 
-constexpr double kPi = 3.14159265358979323846;
-
 // Index of the dimension pair that turns `rotations` times over the original length.
 double correction_dimension(const RopeSpec& spec, double rotations) {
-  return static_cast<double>(spec.n_rot) * std::log(spec.original_max_seq_len / (rotations * 2 * kPi)) /
+  return static_cast<double>(spec.n_rot) * std::log(spec.original_max_seq_len / (rotations * 2 * std::numbers::pi)) /
          (2 * std::log(spec.freq_base));
 }
 
