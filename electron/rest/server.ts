@@ -25,6 +25,7 @@ export interface RestServerOptions {
   dialects?: readonly Dialect[]
   maxBodyBytes?: number
   keepAliveMs?: number
+  headersTimeoutMs?: number
   onRequest?: (entry: RequestLogEntry) => void
   // Unexpected exceptions, for the program's log.
   onError?: (error: unknown) => void
@@ -40,6 +41,7 @@ export interface RestServer {
 
 const loopback = ['127.0.0.1', '::1'] as const
 const defaultKeepAliveMs = 15_000
+const defaultHeadersTimeoutMs = 10_000
 
 export function createRestServer(services: RestServices, options: RestServerOptions): RestServer {
   return new NodeRestServer(services, options)
@@ -116,7 +118,12 @@ class NodeRestServer implements RestServer {
   }
 
   private createHttpServer(): Server {
-    const server = createServer({ headersTimeout: 10_000, requestTimeout: 120_000, keepAliveTimeout: 10_000, maxHeaderSize: 32 * 1024 })
+    const headersTimeout = this.options.headersTimeoutMs ?? defaultHeadersTimeoutMs
+    const server = createServer({
+      headersTimeout, requestTimeout: 12 * headersTimeout, keepAliveTimeout: 10_000, maxHeaderSize: 32 * 1024,
+      // How often Node looks for connections that are over time.
+      connectionsCheckingInterval: headersTimeout / 5,
+    })
     server.on('request', (request, response) => { void this.serve(request, response) })
     server.on('clientError', answerBrokenRequest)
     return server
@@ -201,7 +208,7 @@ class NodeRestServer implements RestServer {
 
   private answerError(error: unknown, dialect: Dialect | undefined, response: ServerResponse, signal: AbortSignal, log: RequestLogEntry): void {
     const failure = asWorkbenchError(error)
-    if (failure !== error) this.options.onError?.(error)
+    if (failure !== error && !signal.aborted) this.options.onError?.(error)
     if (log.stopReason === '') log.stopReason = signal.aborted ? 'cancelled' : failure.code
     if (response.headersSent || response.destroyed) {
       response.end()

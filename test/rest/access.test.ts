@@ -162,6 +162,12 @@ describe('routes', () => {
 })
 
 describe('life', () => {
+  it('gives up on requests that do not arrive', async () => {
+    const port = await serve({ headersTimeoutMs: 100 })
+    expect(await sendBytes(port, 'GET / HTTP/1.1\r\nHost: localhost\r\n')).toMatch(/^HTTP\/1.1 408 [\s\S]*did not arrive in time/)
+    expect(await sendBytes(port, 'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{')).toMatch(/^HTTP\/1.1 408 /)
+  })
+
   it('names the next free port when its own is taken', async () => {
     const blocker = createServer()
     const port = await new Promise<number>(resolve => blocker.listen(0, '127.0.0.1', () => resolve((blocker.address() as { port: number }).port)))
