@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstring>
 #include <iterator>
 
@@ -140,6 +141,20 @@ size_t quant_row_bytes(QuantFormat format, int64_t n) {
                 format_text("a row of %lld elements is no multiple of the %lld elements in a block of %s",
                             static_cast<long long>(n), static_cast<long long>(info.block_elements), info.name));
   return static_cast<size_t>(n / info.block_elements) * static_cast<size_t>(info.block_bytes);
+}
+
+int64_t find_invalid_block(QuantFormat format, const void* src, int64_t n) {
+  const QuantFormatInfo& info = quant_format_info(format);
+  if (info.dequantize_row == nullptr) return -1;
+  float values[256];
+  const auto* block = static_cast<const uint8_t*>(src);
+  for (int64_t b = 0; b < n / info.block_elements; ++b, block += info.block_bytes) {
+    if (format == kMXFP4 && block[0] == 255) return b;
+    info.dequantize_row(block, values, info.block_elements);
+    for (int64_t i = 0; i < info.block_elements; ++i)
+      if (!std::isfinite(values[i])) return b;
+  }
+  return -1;
 }
 
 const QuantFormatInfo* quant_formats_begin() { return std::begin(kFormats); }

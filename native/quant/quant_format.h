@@ -38,6 +38,10 @@ QuantFormat quant_format_for_row(QuantFormat wanted, int64_t n_in);
 // Bytes of a row of n elements; throws Error(kGguf) when n is no multiple of the block.
 size_t quant_row_bytes(QuantFormat format, int64_t n);
 
+// Index of the first block of src (n elements) that decodes to NaN or infinity or has the
+// scale code the MX standard calls NaN; -1 when all are sound. Reads every block.
+int64_t find_invalid_block(QuantFormat format, const void* src, int64_t n);
+
 // All formats in id order, for tests and tables.
 const QuantFormatInfo* quant_formats_begin();
 const QuantFormatInfo* quant_formats_end();

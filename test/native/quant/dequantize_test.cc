@@ -1,5 +1,6 @@
 // Every decoder against the golden blocks, bit for bit.
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <set>
 #include <string>
@@ -102,4 +103,18 @@ TEST(sign_codes_have_even_parity) {
     CHECK_EQ(signs & 127u, code);
     CHECK_EQ(std::popcount(signs) % 2, 0);
   }
+}
+
+TEST(blocks_that_are_not_numbers_are_found) {
+  std::vector<uint8_t> mxfp4(17 * 3, 0x11);
+  CHECK_EQ(find_invalid_block(QuantFormat::kMXFP4, mxfp4.data(), 96), int64_t{-1});
+  mxfp4[34] = 255;
+  CHECK_EQ(find_invalid_block(QuantFormat::kMXFP4, mxfp4.data(), 96), int64_t{2});
+  std::vector<uint16_t> q8_0(17 * 2, 0x1111);
+  CHECK_EQ(find_invalid_block(QuantFormat::kQ8_0, q8_0.data(), 64), int64_t{-1});
+  q8_0[17] = 0x7c01;
+  CHECK_EQ(find_invalid_block(QuantFormat::kQ8_0, q8_0.data(), 64), int64_t{1});
+  const float numbers[3] = {1, 2, INFINITY};
+  CHECK_EQ(find_invalid_block(QuantFormat::kF32, numbers, 3), int64_t{2});
+  CHECK_EQ(find_invalid_block(QuantFormat::kI32, numbers, 3), int64_t{-1});
 }
