@@ -27,7 +27,8 @@ class PatternParser {
   std::string parse() {
     if (text_.size() > kMaxPatternBytes) fail("is longer than 4096 bytes");
     std::string body = parse_alternatives(0);
-    if (at_ < text_.size()) fail("has ')' without '('");
+    if (peek() == ')') fail("has ')' without '('");
+    if (!at_end()) fail("has an anchor inside, which is not supported");
     return body;
   }
 
