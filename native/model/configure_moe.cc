@@ -83,6 +83,21 @@ ScoreFunc derive_score_func(ConfigReader& reader, const ModelConfig& config, con
   return score_func;
 }
 
+// Families disagree whether the key counts one shared expert or all: the tensor knows.
+void derive_shared_experts(ConfigReader& reader, ModelConfig& config) {
+  MoeConfig& moe = config.moe;
+  moe.n_shared_experts = reader.count_or("expert_shared_count", "n_shared_experts", 0);
+  moe.shared_expert_feed_forward = reader.count_or("expert_shared_feed_forward_length", "shared_expert_feed_forward",
+                                                   moe.n_shared_experts * moe.expert_feed_forward);
+  for (int64_t layer = 0; layer < config.n_all_layers(); ++layer) {
+    const std::string name = format_text("blk.%lld.ffn_up_shexp.weight", number(layer));
+    if (!reader.has_tensor(name)) continue;
+    moe.shared_expert_feed_forward = reader.tensor_dimension(name, 1);
+    reader.note("shared_expert_feed_forward", moe.shared_expert_feed_forward, "tensor", name);
+    return;
+  }
+}
+
 void mark_moe_layers(ConfigReader& reader, ModelConfig& config) {
   const int64_t n_dense = reader.count_or("leading_dense_block_count", "n_dense_layers", 0);
   const int64_t step = std::max<int64_t>(reader.count_or("interleave_moe_layer_step", "moe_layer_step", 1), 1);
@@ -103,10 +118,7 @@ void configure_moe(ConfigReader& reader, ModelConfig& config, const MoeFamily& f
   moe.expert_feed_forward = reader.uniform_dimension_or("expert_feed_forward_length", "expert_feed_forward",
                                                         config.n_all_layers(), family.expert_feed_forward);
   if (moe.expert_feed_forward < 1) throw Error(ErrorCode::kGguf, "expert_feed_forward_length: expected a positive width, got none");
-  moe.n_shared_experts = reader.count_or("expert_shared_count", "n_shared_experts", 0);
-  const int64_t one_shared = family.shared_feed_forward > 0 ? family.shared_feed_forward : moe.expert_feed_forward;
-  const int64_t fallback = moe.n_shared_experts * one_shared;
-  moe.shared_expert_feed_forward = reader.count_or("expert_shared_feed_forward_length", "shared_expert_feed_forward", fallback);
+  derive_shared_experts(reader, config);
   moe.score_func = derive_score_func(reader, config, family);
   moe.normalizes_weights = family.reads_normalizes
                                ? reader.flag_or("expert_weights_norm", "normalizes_weights", family.normalizes_weights)

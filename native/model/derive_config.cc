@@ -70,7 +70,8 @@ void derive_attention(ConfigReader& reader, ModelConfig& config) {
       throw Error(ErrorCode::kGguf, format_text("attention.head_count_kv of layer %zu: expected a divisor of %lld heads, got %lld",
                                                 layer, number(config.n_heads), number(kv_heads[layer])));
   }
-  config.attention_scale = 1 / std::sqrt(static_cast<double>(config.key_dim));
+  const double scale = reader.number_or("attention.scale", "attention_scale", 0);
+  config.attention_scale = scale > 0 ? scale : 1 / std::sqrt(static_cast<double>(config.key_dim));
 }
 
 RopeScaling rope_scaling_type(ConfigReader& reader) {
@@ -108,6 +109,9 @@ void derive_rope(ConfigReader& reader, ModelConfig& config) {
   spec.beta_fast = reader.number_or("rope.scaling.yarn_beta_fast", "yarn_beta_fast", 32);
   spec.beta_slow = reader.number_or("rope.scaling.yarn_beta_slow", "yarn_beta_slow", 1);
   spec.magnitude = rope_magnitude(reader, spec);
+  // Llama-3's scaling, worked out by the converter.
+  if (reader.has_tensor("rope_freqs.weight"))
+    spec.frequency_divisors = reader.tensor_values("rope_freqs.weight", spec.n_rot / 2);
   config.ropes = {spec};
 }
 

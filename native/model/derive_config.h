@@ -21,7 +21,6 @@ struct MoeFamily {
   bool normalizes_weights = false;
   bool reads_normalizes = false;       // from expert_weights_norm
   int64_t expert_feed_forward = 0;     // when expert_feed_forward_length is absent
-  int64_t shared_feed_forward = 0;     // width of one shared expert when no key tells
 };
 // Reads expert counts, groups, score function, scale; marks layers from n_dense_layers on as
 // MoE (every step-th). Does nothing in a file without experts.

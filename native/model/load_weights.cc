@@ -26,6 +26,7 @@ void bind_mtp(WeightBinder& binder, const ModelConfig& config, const ModelWeight
                          : trunk.token_embedding;
   mtp.head = bind_head(binder, config, prefix + "shared_head_head", trunk.output);
   const float* head_norm = binder.optional_vector(prefix + "shared_head_norm.weight", d);
+  if (head_norm == nullptr) head_norm = binder.optional_vector(block_prefix(layer) + "layer_output_norm.weight", d);
   mtp.head_norm = head_norm != nullptr ? head_norm : trunk.output_norm;
 }
 

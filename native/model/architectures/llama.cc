@@ -9,9 +9,6 @@ namespace {
 
 void configure(ConfigReader& reader, ModelConfig& config) {
   config.rope_pairing = RopePairing::kAdjacent;
-  RopeSpec& rope = config.ropes.front();
-  if (reader.has_tensor("rope_freqs.weight"))
-    rope.frequency_divisors = reader.tensor_values("rope_freqs.weight", rope.n_rot / 2);
   MoeFamily mixtral;
   mixtral.normalizes_weights = true;
   mixtral.expert_feed_forward = config.layers.front().feed_forward;

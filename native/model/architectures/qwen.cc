@@ -20,7 +20,9 @@ void configure_qwen2moe(ConfigReader& reader, ModelConfig& config) {
   MoeFamily family;
   family.expert_feed_forward = n_active > 0 ? feed_forward / n_active : 0;
   configure_moe(reader, config, family);
-  if (!reader.has(reader.key("expert_shared_feed_forward_length"))) config.moe.shared_expert_feed_forward = feed_forward;
+  // Every member has one; older files carry no key that says so.
+  config.moe.n_shared_experts = 1;
+  if (config.moe.shared_expert_feed_forward == 0) config.moe.shared_expert_feed_forward = feed_forward;
 }
 
 void configure_qwen3moe(ConfigReader& reader, ModelConfig& config) {

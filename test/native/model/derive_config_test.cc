@@ -1,6 +1,7 @@
 // The derivation rules one by one: what is read, what is guessed and from what, what is
 // refused.
 #include <cmath>
+#include <cstdio>
 
 #include "model/crafted_file.h"
 
@@ -49,6 +50,7 @@ class Metadata {
     const std::string path = (std::filesystem::temp_directory_path() / "moebius-metadata.gguf").string();
     writer_.write(path);
     const GgufModelFile file(path);
+    std::remove(path.c_str());  // stays mapped
     ConfigReader reader(file);
     ModelConfig config = derive_config(reader);
     if (log != nullptr) *log = reader.log();
