@@ -29,6 +29,9 @@ KernelTable table_of() {
   table.add = Bound<ops, add>::call;
   table.store_cache_rows = Bound<ops, store_cache_rows>::call;
   table.load_cache_rows = Bound<ops, load_cache_rows>::call;
+  table.gqa_attention = Bound<ops, gqa_attention>::call;
+  table.mla_absorbed_attention = Bound<ops, mla_absorbed_attention>::call;
+  table.mla_expanded_attention = Bound<ops, mla_expanded_attention>::call;
   table.select_experts = Bound<ops, select_experts>::call;
   return table;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/activations.h"
+#include "kernels/cpu/attention_tiles.h"
 #include "kernels/cpu/tiles.h"
 #include "kernels/kernels.h"
 
@@ -58,6 +59,16 @@ struct LevelOps {
   void (*activate)(Activation, const float* gate, const float* up, int64_t n, float* out) = nullptr;
   void (*rms_norm_row)(const float* x, int64_t n, const float* weight, float eps, float* y) = nullptr;
   void (*add)(float* y, const float* x, int64_t n) = nullptr;
+  // Attention over tiles of 32 keys (attention_tiles.h).
+  void (*multiply_panel)(const PanelProduct&) = nullptr;
+  // out [n, 32] from rows [32, stride]; n is a multiple of 16.
+  void (*transpose_keys)(const float* rows, int64_t stride, int64_t n, float* out) = nullptr;
+  // Scores of 32 keys become weights exp(s - highest) (0 outside [first, end)); returns the
+  // factor that what was accumulated before must be multiplied with.
+  float (*softmax_tile)(float* scores, float scale, float softcap, int first, int end, SoftmaxState&) = nullptr;
+  void (*scale_row)(float* x, float factor, int64_t n) = nullptr;
+  // n elements (a multiple of 32) of a kQ8_0 cache row.
+  void (*load_q8_0)(const uint8_t* src, int64_t n, float* dst) = nullptr;
   // y += factor * x
   void (*add_scaled)(float* y, float factor, const float* x, int64_t n) = nullptr;
 };

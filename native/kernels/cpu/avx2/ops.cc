@@ -6,6 +6,7 @@ namespace avx2 {
 void fill_dot_ops(LevelOps& ops);
 void fill_vector_ops(LevelOps& ops);
 void fill_tile_ops(LevelOps& ops);
+void fill_attention_ops(LevelOps& ops);
 }  // namespace avx2
 
 const LevelOps& avx2_ops() {
@@ -14,6 +15,7 @@ const LevelOps& avx2_ops() {
     avx2::fill_dot_ops(ops);
     avx2::fill_vector_ops(ops);
     avx2::fill_tile_ops(ops);
+    avx2::fill_attention_ops(ops);
     return ops;
   }();
   return table;

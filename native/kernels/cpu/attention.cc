@@ -1,0 +1,216 @@
+// Grouped-query attention and absorbed MLA. Decode splits the keys at fixed positions so
+// that few heads still fill all cores; prefill takes blocks of rows without a split.
+#include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/flash.h"
+
+namespace moebius::cpu {
+
+namespace {
+
+constexpr int64_t kSplitKeys = 256;   // keys of one decode job
+constexpr int64_t kDecodeHeads = 8;   // heads of one decode job
+constexpr int64_t kPrefillColumns = 96;
+
+// Heads that share keys and values: a kv head of GQA, or all heads of absorbed MLA.
+struct SharedHeads {
+  int64_t n_kv_heads = 1, heads_per_kv = 1;
+  int64_t key_dim = 0, value_dim = 0;
+  AttentionRule rule;
+  const float* sinks = nullptr;
+  CacheRows keys, values;   // data set per span
+  bool values_in_keys = false;  // values are the first value_dim elements of the keys
+};
+
+// One job: columns (row r, head h) for r in [row, row + n_rows), h in [head, head + n_heads)
+// against tiles [tile_begin, tile_end).
+struct Job {
+  const AttentionSpan* span;
+  int64_t row, n_rows, kv_head, head, n_heads;
+};
+
+struct WorkerBuffers {
+  QueryColumns columns;
+  float *rows, *keys, *values, *row_buffer;
+};
+
+class SharedHeadAttention {
+ public:
+  SharedHeadAttention(const LevelOps& ops, KernelContext& context, const SharedHeads& shape)
+      : ops_(ops), context_(context), scratch_(context), shape_(shape) {
+    heads_per_job_ = std::min(shape.heads_per_kv, context.phase == Phase::kDecode ? kDecodeHeads : kPrefillColumns);
+    rows_per_job_ = context.phase == Phase::kDecode ? 1 : std::max<int64_t>(1, kPrefillColumns / heads_per_job_);
+    key_stride_ = round_up(shape.key_dim, 32);
+    value_stride_ = round_up(shape.value_dim, 32);
+    buffers_ = scratch_.take<WorkerBuffers>(worker_count(context));
+    for (int w = 0; w < worker_count(context); ++w) {
+      buffers_[w].columns = QueryColumns::take(scratch_, heads_per_job_ * rows_per_job_, shape.key_dim, shape.value_dim);
+      buffers_[w].rows = scratch_.take<float>(key_stride_ * kKeyTile);
+      buffers_[w].keys = scratch_.take<float>(key_stride_ * kKeyTile);
+      buffers_[w].values = shape.values_in_keys ? nullptr : scratch_.take<float>(value_stride_ * kKeyTile);
+      buffers_[w].row_buffer = scratch_.take<float>(std::max(shape.keys.row_elements, shape.values.row_elements));
+    }
+  }
+
+  // fetch(row, head, q) copies a query; out [n_tokens, n_heads, value_dim].
+  template <typename Fetch>
+  void run(const AttentionSpan& span, const Fetch& fetch, float* out) {
+    shape_.keys.data = static_cast<const uint8_t*>(span.key_rows);
+    shape_.values.data = static_cast<const uint8_t*>(span.value_rows);
+    const int64_t head_jobs = (shape_.heads_per_kv + heads_per_job_ - 1) / heads_per_job_;
+    const int64_t row_jobs = (span.n_rows + rows_per_job_ - 1) / rows_per_job_, per_row = shape_.n_kv_heads * head_jobs;
+    const bool split = context_.phase == Phase::kDecode;
+    const int64_t n_splits = split ? (span.n_past + span.n_rows + kSplitKeys - 1) / kSplitKeys : 1;
+    const int64_t n_jobs = row_jobs * per_row;
+    Parts parts = take_parts(split ? n_jobs * n_splits : 0);
+    // Longest rows first: the last ones see the most keys.
+    for_chunks(context_, n_jobs * n_splits, 1, [&](int64_t begin, int64_t end, int worker) {
+      for (int64_t i = begin; i < end; ++i) {
+        const Job job = job_at(span, n_jobs - 1 - i / n_splits, head_jobs, per_row);
+        WorkerBuffers& buffers = buffers_[worker];
+        load_queries(job, fetch, buffers.columns);
+        if (!split) {
+          attend(job, 0, end_tile(span.n_past + job.row + job.n_rows - 1), buffers);
+          finish(job, buffers.columns, out);
+        } else {
+          const int64_t s = i % n_splits, slot = (n_jobs - 1 - i / n_splits) * n_splits + s;
+          attend(job, s * (kSplitKeys / kKeyTile), (s + 1) * (kSplitKeys / kKeyTile), buffers);
+          parts.save(slot, buffers.columns);
+        }
+      }
+    });
+    if (split) merge(span, parts, n_splits, n_jobs, head_jobs, per_row, out);
+  }
+
+ private:
+  struct Parts {
+    SoftmaxState* states;  // [slots, heads_per_job]
+    float* out;            // [slots, heads_per_job, value_stride]
+    int64_t n_columns, value_stride;
+    void save(int64_t slot, const QueryColumns& columns) {
+      std::copy_n(columns.states, columns.n, states + slot * n_columns);
+      std::copy_n(columns.out, columns.n * value_stride, out + slot * n_columns * value_stride);
+    }
+  };
+
+  Parts take_parts(int64_t slots) {
+    const int64_t n = slots * heads_per_job_;
+    return {scratch_.take<SoftmaxState>(n), scratch_.take<float>(n * value_stride_), heads_per_job_, value_stride_};
+  }
+
+  Job job_at(const AttentionSpan& span, int64_t index, int64_t head_jobs, int64_t per_row) const {
+    const int64_t row = index / per_row * rows_per_job_, kv = index % per_row / head_jobs, part = index % head_jobs;
+    const int64_t head = kv * shape_.heads_per_kv + part * heads_per_job_;
+    return {&span, row, std::min(rows_per_job_, span.n_rows - row), kv, head,
+            std::min(heads_per_job_, (kv + 1) * shape_.heads_per_kv - head)};
+  }
+
+  template <typename Fetch>
+  void load_queries(const Job& job, const Fetch& fetch, QueryColumns& columns) const {
+    columns.n = 0;
+    for (int64_t r = job.row; r < job.row + job.n_rows; ++r)
+      for (int64_t h = job.head; h < job.head + job.n_heads; ++h) {
+        columns.positions[columns.n] = job.span->n_past + r;
+        fetch(job.span->first_row + r, h, columns.q + columns.n++ * shape_.key_dim);
+      }
+    columns.reset();
+  }
+
+  void attend(const Job& job, int64_t begin, int64_t end, WorkerBuffers& buffers) const {
+    const int64_t lowest = job.span->n_past + job.row, highest = lowest + job.n_rows - 1;
+    const int64_t n_keys = job.span->n_past + job.span->n_rows;
+    for (int64_t tile = std::max(begin, first_tile(shape_.rule, lowest)); tile < std::min(end, end_tile(highest)); ++tile) {
+      const int64_t first = tile * kKeyTile;
+      load_key_tile(ops_, shape_.keys, first, n_keys, job.kv_head * shape_.key_dim, shape_.key_dim, key_stride_,
+                    buffers.row_buffer, buffers.rows);
+      ops_.transpose_keys(buffers.rows, key_stride_, key_stride_, buffers.keys);
+      if (!shape_.values_in_keys)
+        load_key_tile(ops_, shape_.values, first, n_keys, job.kv_head * shape_.value_dim, shape_.value_dim, value_stride_,
+                      buffers.row_buffer, buffers.values);
+      const KeyTileView view{buffers.keys, shape_.values_in_keys ? buffers.rows : buffers.values,
+                             shape_.values_in_keys ? key_stride_ : value_stride_};
+      attend_tile(ops_, shape_.rule, tile, view, buffers.columns);
+    }
+  }
+
+  float* output_row(const AttentionSpan& span, int64_t row, int64_t head, float* out) const {
+    return out + ((span.first_row + row) * shape_.n_kv_heads * shape_.heads_per_kv + head) * shape_.value_dim;
+  }
+  const float* sink_of(int64_t head) const { return shape_.sinks != nullptr ? shape_.sinks + head : nullptr; }
+
+  void finish(const Job& job, const QueryColumns& columns, float* out) const {
+    for (int64_t i = 0; i < columns.n; ++i) {
+      const int64_t head = job.head + i % job.n_heads;
+      const PartialResult part{columns.states + i, columns.out + i * value_stride_};
+      merge_parts(ops_, &part, 1, sink_of(head), shape_.value_dim, output_row(*job.span, job.row + i / job.n_heads, head, out));
+    }
+  }
+
+  void merge(const AttentionSpan& span, const Parts& parts, int64_t n_splits, int64_t n_jobs, int64_t head_jobs,
+             int64_t per_row, float* out) {
+    auto* all = scratch_.take<PartialResult>(worker_count(context_) * n_splits);
+    for_chunks(context_, n_jobs, 1, [&](int64_t begin, int64_t end, int worker) {
+      PartialResult* list = all + worker * n_splits;
+      for (int64_t index = begin; index < end; ++index) {
+        const Job job = job_at(span, index, head_jobs, per_row);
+        for (int64_t h = 0; h < job.n_heads; ++h) {
+          for (int64_t s = 0; s < n_splits; ++s) {
+            const int64_t column = (index * n_splits + s) * heads_per_job_ + h;
+            list[s] = {parts.states + column, parts.out + column * value_stride_};
+          }
+          merge_parts(ops_, list, n_splits, sink_of(job.head + h), shape_.value_dim, output_row(span, job.row, job.head + h, out));
+        }
+      }
+    });
+  }
+
+  const LevelOps& ops_;
+  KernelContext& context_;
+  StepScratch scratch_;
+  SharedHeads shape_;
+  int64_t heads_per_job_ = 0, rows_per_job_ = 0, key_stride_ = 0, value_stride_ = 0;
+  WorkerBuffers* buffers_ = nullptr;
+};
+
+}  // namespace
+
+void gqa_attention(const LevelOps& ops, KernelContext& context, const GqaShape& shape, const float* q,
+                   const AttentionSpan* spans, int64_t n_spans, float* out) {
+  SharedHeads heads;
+  heads.n_kv_heads = shape.n_kv_heads;
+  heads.heads_per_kv = shape.n_heads / shape.n_kv_heads;
+  heads.key_dim = shape.key_dim;
+  heads.value_dim = shape.value_dim;
+  heads.rule = {shape.scale, shape.score_softcap, shape.window};
+  heads.sinks = shape.sinks;
+  heads.keys = {nullptr, shape.key_row_bytes, shape.n_kv_heads * shape.key_dim, shape.cache_format};
+  heads.values = {nullptr, shape.value_row_bytes, shape.n_kv_heads * shape.value_dim, shape.cache_format};
+  for (int64_t s = 0; s < n_spans; ++s) {
+    SharedHeadAttention attention(ops, context, heads);
+    attention.run(spans[s], [&](int64_t row, int64_t head, float* to) {
+      std::copy_n(q + (row * shape.n_heads + head) * shape.key_dim, shape.key_dim, to);
+    }, out);
+  }
+}
+
+void mla_absorbed_attention(const LevelOps& ops, KernelContext& context, const MlaShape& shape, const float* q_latent,
+                            const float* q_rope, const AttentionSpan* spans, int64_t n_spans, float* out_latent) {
+  SharedHeads heads;
+  heads.heads_per_kv = shape.n_heads;
+  heads.key_dim = shape.kv_lora_rank + shape.qk_rope_head_dim;
+  heads.value_dim = shape.kv_lora_rank;
+  heads.rule = {shape.scale, 0, kNoWindow};
+  heads.keys = {nullptr, shape.row_bytes, heads.key_dim, shape.cache_format};
+  // A rank that is no multiple of 32 would let the last panel of values reach into k_rope:
+  // its surplus columns are computed and dropped.
+  heads.values_in_keys = true;
+  for (int64_t s = 0; s < n_spans; ++s) {
+    SharedHeadAttention attention(ops, context, heads);
+    attention.run(spans[s], [&](int64_t row, int64_t head, float* to) {
+      const int64_t at = row * shape.n_heads + head;
+      std::copy_n(q_latent + at * shape.kv_lora_rank, shape.kv_lora_rank, to);
+      std::copy_n(q_rope + at * shape.qk_rope_head_dim, shape.qk_rope_head_dim, to + shape.kv_lora_rank);
+    }, out_latent);
+  }
+}
+
+}  // namespace moebius::cpu

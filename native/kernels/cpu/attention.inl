@@ -1,0 +1,138 @@
+// Attention over tiles of 32 keys in f32: a panel product (used for the scores, the values
+// and the expansion of MLA's keys), the running softmax, and cache rows as floats. One .cc
+// per level.
+#include "kernels/cpu/attention_tiles.h"
+#include "kernels/cpu/level_ops.h"
+#include "kernels/cpu/vector_math.h"
+
+namespace moebius::cpu {
+namespace {
+
+constexpr int kLanes = Simd::kLanes;
+
+// kVectors vectors of the 32 outputs, kColumns columns.
+template <int kColumns>
+inline void panel_block(const PanelProduct& p, int first_vector) {
+  constexpr int kVectors = Simd::kTileVectors;
+  Simd::F sums[kVectors][kColumns];
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v)
+#pragma GCC unroll 6
+    for (int i = 0; i < kColumns; ++i)
+      sums[v][i] = p.accumulate ? Simd::load(p.c + i * p.c_stride + (first_vector + v) * kLanes) : Simd::zero();
+  const float* weights = p.w + first_vector * kLanes;
+  const float* x = p.x;
+#pragma GCC unroll 4
+  for (int64_t k = 0; k < p.n_k; ++k, weights += p.w_stride, x += p.x_k) {
+    Simd::F w[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) w[v] = Simd::load(weights + v * kLanes);
+#pragma GCC unroll 6
+    for (int i = 0; i < kColumns; ++i) {
+      const Simd::F value = Simd::set1(x[i * p.x_i]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sums[v][i] = Simd::fma(w[v], value, sums[v][i]);
+    }
+  }
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v)
+#pragma GCC unroll 6
+    for (int i = 0; i < kColumns; ++i) Simd::store(p.c + i * p.c_stride + (first_vector + v) * kLanes, sums[v][i]);
+}
+
+void multiply_panel(const PanelProduct& p) {
+  for (int v = 0; v < kKeyTile / kLanes; v += Simd::kTileVectors) {
+    switch (p.n_columns) {
+      case 1: panel_block<1>(p, v); break;
+      case 2: panel_block<2>(p, v); break;
+      case 3: panel_block<3>(p, v); break;
+      case 4: panel_block<4>(p, v); break;
+      case 5: panel_block<5>(p, v); break;
+      default: panel_block<6>(p, v); break;
+    }
+  }
+}
+
+// out [n, 32] from 32 rows [32, stride]; n is a multiple of 16.
+void transpose_keys(const float* rows, int64_t stride, int64_t n, float* out) {
+  for (int v = 0; v < kKeyTile / kLanes; ++v)
+    for (int64_t begin = 0; begin < n; begin += kLanes) {
+      Simd::I words[kLanes];
+      for (int r = 0; r < kLanes; ++r) words[r] = Simd::load_int(rows + (v * kLanes + r) * stride + begin);
+      Simd::transpose(words);
+      for (int i = 0; i < kLanes; ++i) Simd::store_int(out + (begin + i) * kKeyTile + v * kLanes, words[i]);
+    }
+}
+
+// cap * tanh(s / cap)
+inline Simd::F soft_capped(Simd::F s, float cap) {
+  const Simd::F twice = Simd::mul(s, Simd::set1(2.0f / cap));
+  return Simd::mul(Simd::set1(cap), Simd::sub(Simd::mul(Simd::set1(2.0f), sigmoid(twice)), Simd::set1(1.0f)));
+}
+
+float softmax_tile(float* scores, float scale, float softcap, int first, int end, SoftmaxState& state) {
+  if (end <= first) {
+    for (int i = 0; i < kKeyTile; ++i) scores[i] = 0;
+    return 1.0f;
+  }
+  for (int i = 0; i < kKeyTile; i += kLanes) {
+    Simd::F s = Simd::mul(Simd::load(scores + i), Simd::set1(scale));
+    if (softcap > 0) s = soft_capped(s, softcap);
+    Simd::store(scores + i, s);
+  }
+  constexpr float kMasked = -3.4e38f;
+  for (int i = 0; i < first; ++i) scores[i] = kMasked;
+  for (int i = end; i < kKeyTile; ++i) scores[i] = kMasked;
+  Simd::F largest = Simd::load(scores);
+  for (int i = kLanes; i < kKeyTile; i += kLanes) largest = Simd::max(largest, Simd::load(scores + i));
+  const float tile_max = Simd::highest(largest), highest = tile_max > state.highest ? tile_max : state.highest;
+  Simd::F sums = Simd::zero();
+  for (int i = 0; i < kKeyTile; i += kLanes) {
+    const Simd::F p = exp(Simd::sub(Simd::load(scores + i), Simd::set1(highest)));
+    Simd::store(scores + i, p);
+    if (first == 0 && end == kKeyTile) sums = Simd::add(sums, p);
+  }
+  if (first != 0 || end != kKeyTile) {
+    // exp() ends at the smallest normal number: masked keys must not weigh even that.
+    for (int i = 0; i < first; ++i) scores[i] = 0;
+    for (int i = end; i < kKeyTile; ++i) scores[i] = 0;
+    for (int i = 0; i < kKeyTile; i += kLanes) sums = Simd::add(sums, Simd::load(scores + i));
+  }
+  const float correction = state.sum > 0 ? __builtin_expf(state.highest - highest) : 1.0f;
+  state.sum = state.sum * correction + Simd::sum(sums);
+  state.highest = highest;
+  return correction;
+}
+
+void scale_row(float* x, float factor, int64_t n) {
+  const Simd::F f = Simd::set1(factor);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) Simd::store(x + i, Simd::mul(Simd::load(x + i), f));
+  for (; i < n; ++i) x[i] *= factor;
+}
+
+// n elements (a multiple of 32) of Q8_0 blocks [f16 scale][32 x i8].
+void load_q8_0(const uint8_t* src, int64_t n, float* dst) {
+  for (int64_t i = 0; i < n; i += 32, src += 34, dst += 32) {
+    uint16_t bits;
+    __builtin_memcpy(&bits, src, 2);
+    const Simd::F scale = Simd::set1(_mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits))));
+    for (int v = 0; v < 32; v += kLanes)
+      Simd::store(dst + v, Simd::mul(scale, Simd::load_i8(reinterpret_cast<const int8_t*>(src) + 2 + v)));
+  }
+}
+
+}  // namespace
+
+namespace MOEBIUS_LEVEL {
+
+void fill_attention_ops(LevelOps& ops) {
+  ops.multiply_panel = multiply_panel;
+  ops.transpose_keys = transpose_keys;
+  ops.softmax_tile = softmax_tile;
+  ops.scale_row = scale_row;
+  ops.load_q8_0 = load_q8_0;
+}
+
+}  // namespace MOEBIUS_LEVEL
+}  // namespace moebius::cpu

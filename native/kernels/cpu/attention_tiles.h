@@ -1,0 +1,30 @@
+// Shapes shared by the attention's leaf functions and its orchestration.
+#pragma once
+
+#include <cstdint>
+
+namespace moebius::cpu {
+
+constexpr int kKeyTile = 32;
+
+// c[i * c_stride + j] (+)= sum_k w[k * w_stride + j] * x[k * x_k + i * x_i]
+// for j in 0 .. 31, i in 0 .. n_columns - 1 (at most 6). Strides in floats.
+struct PanelProduct {
+  const float* w = nullptr;
+  int64_t w_stride = 0;
+  int64_t n_k = 0;
+  const float* x = nullptr;
+  int64_t x_k = 0, x_i = 0;
+  int n_columns = 0;
+  float* c = nullptr;
+  int64_t c_stride = 0;
+  bool accumulate = false;
+};
+
+// The running softmax of one query column over the keys seen so far.
+struct SoftmaxState {
+  float highest = -3.4e38f;
+  float sum = 0;  // of exp(score - highest)
+};
+
+}  // namespace moebius::cpu

@@ -1,0 +1,3 @@
+#include "kernels/cpu/simd256.h"
+
+#include "kernels/cpu/attention.inl"

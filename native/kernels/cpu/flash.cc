@@ -1,0 +1,115 @@
+#include "kernels/cpu/flash.h"
+
+#include <cmath>
+
+#include "kernels/cache_format.h"
+
+namespace moebius::cpu {
+
+QueryColumns QueryColumns::take(StepScratch& scratch, int64_t max_columns, int64_t key_dim, int64_t value_dim) {
+  QueryColumns columns;
+  columns.key_dim = key_dim;
+  columns.value_stride = round_up(value_dim, kKeyTile);
+  columns.q = scratch.take<float>(max_columns * key_dim);
+  columns.positions = scratch.take<int64_t>(max_columns);
+  columns.states = scratch.take<SoftmaxState>(max_columns);
+  columns.out = scratch.take<float>(max_columns * columns.value_stride);
+  columns.scores = scratch.take<float>(kPanelColumns * kKeyTile);
+  return columns;
+}
+
+void QueryColumns::reset() {
+  std::fill_n(states, n, SoftmaxState{});
+  std::fill_n(out, n * value_stride, 0.0f);
+}
+
+int64_t first_tile(const AttentionRule& rule, int64_t lowest_position) {
+  if (rule.window == kNoWindow || lowest_position < rule.window) return 0;
+  return (lowest_position - rule.window + 1) / kKeyTile;
+}
+
+namespace {
+
+struct KeyRange {
+  int first, end;  // within the tile
+};
+
+KeyRange visible_keys(const AttentionRule& rule, int64_t position, int64_t tile) {
+  const int64_t base = tile * kKeyTile;
+  const int64_t lowest = rule.window == kNoWindow ? 0 : position - rule.window + 1;
+  return {static_cast<int>(std::clamp<int64_t>(lowest - base, 0, kKeyTile)),
+          static_cast<int>(std::clamp<int64_t>(position + 1 - base, 0, kKeyTile))};
+}
+
+}  // namespace
+
+void attend_tile(const LevelOps& ops, const AttentionRule& rule, int64_t tile, const KeyTileView& view,
+                 QueryColumns& columns) {
+  // Columns are cut evenly: two of four beat one of six and one of two.
+  const int64_t n_groups = (columns.n + kPanelColumns - 1) / kPanelColumns;
+  for (int64_t g = 0; g < n_groups; ++g) {
+    const int64_t begin = columns.n * g / n_groups, end = columns.n * (g + 1) / n_groups;
+    const int count = static_cast<int>(end - begin);
+    KeyRange ranges[kPanelColumns];
+    bool any = false;
+    for (int i = 0; i < count; ++i) {
+      ranges[i] = visible_keys(rule, columns.positions[begin + i], tile);
+      any = any || ranges[i].first < ranges[i].end;
+    }
+    if (!any) continue;
+    float* scores = columns.scores;
+    ops.multiply_panel({view.keys, kKeyTile, columns.key_dim, columns.q + begin * columns.key_dim, 1, columns.key_dim, count,
+                        scores, kKeyTile, false});
+    for (int i = 0; i < count; ++i) {
+      const float correction = ops.softmax_tile(scores + i * kKeyTile, rule.scale, rule.softcap, ranges[i].first,
+                                                ranges[i].end, columns.states[begin + i]);
+      if (correction != 1.0f) ops.scale_row(columns.out + (begin + i) * columns.value_stride, correction, columns.value_stride);
+    }
+    for (int64_t d = 0; d < columns.value_stride; d += kKeyTile)
+      ops.multiply_panel({view.values + d, view.value_row_stride, kKeyTile, scores, 1, kKeyTile, count,
+                          columns.out + begin * columns.value_stride + d, columns.value_stride, true});
+  }
+}
+
+void merge_parts(const LevelOps& ops, const PartialResult* parts, int64_t n_parts, const float* sink,
+                 int64_t value_dim, float* out) {
+  float highest = sink != nullptr ? *sink : parts[0].state->highest;
+  for (int64_t i = 0; i < n_parts; ++i)
+    if (parts[i].state->sum > 0) highest = std::max(highest, parts[i].state->highest);
+  float sum = sink != nullptr ? std::exp(*sink - highest) : 0.0f;
+  for (int64_t i = 0; i < n_parts; ++i)
+    if (parts[i].state->sum > 0) sum += parts[i].state->sum * std::exp(parts[i].state->highest - highest);
+  std::fill_n(out, value_dim, 0.0f);
+  for (int64_t i = 0; i < n_parts; ++i)
+    if (parts[i].state->sum > 0) ops.add_scaled(out, std::exp(parts[i].state->highest - highest) / sum, parts[i].out, value_dim);
+}
+
+namespace {
+
+void load_row(const LevelOps& ops, const CacheRows& rows, const uint8_t* src, int64_t offset, int64_t n, float* buffer, float* out) {
+  switch (rows.format) {
+    case CacheFormat::kF32: ops.load_floats(QuantFormat::kF32, src + offset * 4, n, out); return;
+    case CacheFormat::kF16: ops.load_floats(QuantFormat::kF16, src + offset * 2, n, out); return;
+    case CacheFormat::kBF16: ops.load_floats(QuantFormat::kBF16, src + offset * 2, n, out); return;
+    case CacheFormat::kQ8_0: break;
+  }
+  if (offset % kCacheBlockElements == 0 && n % kCacheBlockElements == 0) {
+    ops.load_q8_0(src + offset / kCacheBlockElements * static_cast<int64_t>(kCacheBlockBytes), n, out);
+  } else {
+    load_cache_row(rows.format, src, rows.row_elements, buffer);
+    std::copy_n(buffer + offset, n, out);
+  }
+}
+
+}  // namespace
+
+void load_key_tile(const LevelOps& ops, const CacheRows& rows, int64_t first, int64_t end_key, int64_t offset,
+                   int64_t n, int64_t stride, float* buffer, float* out) {
+  for (int64_t i = 0; i < kKeyTile; ++i, out += stride) {
+    const bool exists = first + i < end_key;
+    if (exists) load_row(ops, rows, rows.data + static_cast<size_t>(first + i) * rows.row_bytes, offset, n, buffer, out);
+    std::fill(out + (exists ? n : 0), out + stride, 0.0f);
+  }
+}
+
+}  // namespace moebius::cpu

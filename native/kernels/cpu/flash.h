@@ -1,0 +1,67 @@
+// The flash loop shared by all attention kernels: a block of query columns against tiles of
+// 32 keys, with a running maximum and sum. A column's arithmetic depends on its own keys
+// only (tiles start at multiples of 32), so rows are independent of their batch.
+#pragma once
+
+#include "kernels/cpu/step.h"
+
+namespace moebius::cpu {
+
+constexpr int kPanelColumns = 6;
+constexpr int64_t kNoWindow = 0;
+
+struct AttentionRule {
+  float scale = 0;
+  float softcap = 0;
+  int64_t window = kNoWindow;  // keys with position - key < window are seen; 0 = all
+};
+
+// Up to max_columns queries of one job and their running results.
+struct QueryColumns {
+  int64_t n = 0;
+  int64_t key_dim = 0, value_stride = 0;  // value_stride: value_dim rounded up to 32
+  float* q = nullptr;             // [n, key_dim]
+  int64_t* positions = nullptr;   // [n]
+  SoftmaxState* states = nullptr; // [n]
+  float* out = nullptr;           // [n, value_stride]
+  float* scores = nullptr;        // [6, 32]
+
+  static QueryColumns take(StepScratch&, int64_t max_columns, int64_t key_dim, int64_t value_dim);
+  void reset();
+};
+
+// Keys of one tile as [key_dim, 32] and values as [32, stride].
+struct KeyTileView {
+  const float* keys = nullptr;
+  const float* values = nullptr;
+  int64_t value_row_stride = 0;
+};
+
+// Adds the keys of tile `tile` (32 tile .. 32 tile + 31) to all columns.
+void attend_tile(const LevelOps&, const AttentionRule&, int64_t tile, const KeyTileView&, QueryColumns&);
+
+// First and end tile any of the columns sees.
+int64_t first_tile(const AttentionRule&, int64_t lowest_position);
+inline int64_t end_tile(int64_t highest_position) { return highest_position / kKeyTile + 1; }
+
+// out[value_dim] = the softmax-weighted values of n_parts partial results (in order), with an
+// optional sink logit in the maximum and the denominator.
+struct PartialResult {
+  const SoftmaxState* state;
+  const float* out;
+};
+void merge_parts(const LevelOps&, const PartialResult* parts, int64_t n_parts, const float* sink,
+                 int64_t value_dim, float* out);
+
+// Elements [offset, offset + n) of 32 cache rows from key `first` on as floats [32, stride];
+// keys from end_key on and elements beyond n are zero. buffer: [row_elements] floats.
+struct CacheRows {
+  const uint8_t* data = nullptr;
+  size_t row_bytes = 0;
+  int64_t row_elements = 0;
+  CacheFormat format = CacheFormat::kF32;
+};
+void load_key_tile(const LevelOps&, const CacheRows&, int64_t first, int64_t end_key, int64_t offset,
+                   int64_t n, int64_t stride, float* buffer, float* out);
+
+}  // namespace moebius::cpu

@@ -1,0 +1,182 @@
+// kernels_bench [filter] [threads]: decode in GB/s of weights and prefill in GOP/s, per
+// format and level, with the share of the measured peak. Random weights: speed only.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/page_buffer.h"
+#include "kernels/backend.h"
+#include "machine_peaks.h"
+#include "quant/quant_format.h"
+
+namespace {
+
+using namespace moebius;
+using namespace moebius::bench;
+
+struct Peaks {
+  double bytes = 0, int8 = 0, f32 = 0;
+};
+
+struct Setup {
+  std::string filter;
+  ThreadPool pool;
+  Peaks peaks;
+  Setup(std::string wanted, int n_threads) : filter(std::move(wanted)), pool(n_threads) {}
+};
+
+// Weight bytes: random, with every 16-bit field a small positive half so that no NaN slows things.
+PageBuffer random_weights(size_t bytes) {
+  PageBuffer buffer(bytes);
+  std::mt19937 random(1);
+  auto* words = buffer.as<uint32_t>();
+  for (size_t i = 0; i < bytes / 4; ++i) words[i] = static_cast<uint32_t>(random()) & 0x2fff2fff;
+  return buffer;
+}
+
+// Best of a few short runs.
+template <typename Body>
+double best_seconds(const Body& body) {
+  double best = 1e9, total = 0;
+  for (int i = 0; i < 12 && total < 0.6; ++i) {
+    const double start = seconds_now();
+    body();
+    const double took = seconds_now() - start;
+    total += took;
+    best = std::min(best, took);
+  }
+  return best;
+}
+
+KernelContext make_context(Setup& setup, Scratch& scratch, Phase phase) {
+  KernelContext context;
+  context.pool = &setup.pool;
+  context.scratch = &scratch;
+  context.phase = phase;
+  return context;
+}
+
+void bench_matmul(Setup& setup, const char* level, const QuantFormatInfo& info, int64_t n_tokens) {
+  const int64_t n_in = 2048, n_out = n_tokens > 8 ? 4096 : 65536;
+  Matrix weights;
+  weights.format = info.format;
+  weights.n_in = n_in;
+  weights.n_out = n_out;
+  weights.row_bytes = quant_row_bytes(info.format, n_in);
+  weights.matrix_stride = weights.row_bytes * static_cast<size_t>(n_out);
+  static PageBuffer buffer = random_weights(size_t{65536} * 2048 * 4);
+  weights.data = buffer.data();
+  std::vector<float> x(static_cast<size_t>(n_in * n_tokens)), y(static_cast<size_t>(n_out * n_tokens));
+  for (size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i));
+  Scratch scratch;
+  KernelContext context = make_context(setup, scratch, n_tokens > 8 ? Phase::kPrefill : Phase::kDecode);
+  const MatmulJob job{weights, nullptr, y.data(), n_out};
+  const KernelTable& kernels = cpu_backend_at(level).kernels();
+  const double took = best_seconds([&] { kernels.matmul(context, x.data(), n_tokens, n_in, &job, 1); });
+  const double bytes = static_cast<double>(weights.matrix_stride) / took, ops = 2.0 * n_in * n_out * n_tokens / took;
+  const bool is_float = info.block_elements == 1;
+  const double peak = is_float ? setup.peaks.f32 : setup.peaks.int8;
+  std::printf("matmul %-8s %-10s tokens %4d: %7.1f GB/s (%3.0f%%)  %7.1f GOP/s (%3.0f%%)\n", info.name, level, static_cast<int>(n_tokens),
+              bytes / 1e9, 100 * bytes / setup.peaks.bytes, ops / 1e9, 100 * ops / peak);
+}
+
+struct MoeShape {
+  const char* name;
+  int64_t d, ff, n_experts, n_active, shared_ff;
+  QuantFormat gate_up, down;
+};
+
+Matrix stack(const PageBuffer& buffer, size_t& used, QuantFormat format, int64_t n_in, int64_t n_out, int64_t n) {
+  Matrix m;
+  m.format = format;
+  m.n_in = n_in;
+  m.n_out = n_out;
+  m.n_matrices = n;
+  m.row_bytes = quant_row_bytes(format, n_in);
+  m.matrix_stride = m.row_bytes * static_cast<size_t>(n_out);
+  m.data = buffer.as<uint8_t>() + used;
+  used += (m.matrix_stride * static_cast<size_t>(n) + 63) / 64 * 64;
+  return m;
+}
+
+void bench_moe(Setup& setup, const char* level, const MoeShape& shape, int64_t n_tokens) {
+  static PageBuffer buffer = random_weights(size_t{1} << 30);
+  size_t used = 0;
+  MoeFfn moe;
+  moe.experts.gate_proj = stack(buffer, used, shape.gate_up, shape.d, shape.ff, shape.n_experts);
+  moe.experts.up_proj = stack(buffer, used, shape.gate_up, shape.d, shape.ff, shape.n_experts);
+  moe.experts.down_proj = stack(buffer, used, shape.down, shape.ff, shape.d, shape.n_experts);
+  moe.has_shared_expert = true;
+  moe.shared_expert.gate_proj = stack(buffer, used, shape.gate_up, shape.d, shape.shared_ff, 1);
+  moe.shared_expert.up_proj = stack(buffer, used, shape.gate_up, shape.d, shape.shared_ff, 1);
+  moe.shared_expert.down_proj = stack(buffer, used, shape.down, shape.shared_ff, shape.d, 1);
+  moe.n_active_experts = shape.n_active;
+  if (used > buffer.size()) return;
+  std::vector<float> x(static_cast<size_t>(shape.d * n_tokens)), y(x.size()), weights(static_cast<size_t>(n_tokens * shape.n_active), 0.2f);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i));
+  std::vector<int32_t> ids;
+  std::mt19937 random(3);
+  const auto choose = [&] {
+    ids.clear();
+    for (int64_t t = 0; t < n_tokens; ++t) {
+      std::vector<int32_t> all(static_cast<size_t>(shape.n_experts));
+      for (size_t e = 0; e < all.size(); ++e) all[e] = static_cast<int32_t>(e);
+      for (int64_t i = 0; i < shape.n_active; ++i) {
+        std::swap(all[static_cast<size_t>(i)], all[static_cast<size_t>(i) + random() % (all.size() - static_cast<size_t>(i))]);
+        ids.push_back(all[static_cast<size_t>(i)]);
+      }
+    }
+  };
+  Scratch scratch;
+  KernelContext context = make_context(setup, scratch, n_tokens > 8 ? Phase::kPrefill : Phase::kDecode);
+  const KernelTable& kernels = cpu_backend_at(level).kernels();
+  // Decode takes other experts every time, or the caches would answer.
+  double best = 1e9;
+  for (int i = 0; i < (n_tokens > 8 ? 4 : 60); ++i) {
+    choose();
+    const double start = seconds_now();
+    kernels.moe_ffn(context, moe, x.data(), n_tokens, ids.data(), weights.data(), y.data());
+    best = std::min(best, seconds_now() - start);
+  }
+  const double per_expert = static_cast<double>(2 * moe.experts.gate_proj.matrix_stride + moe.experts.down_proj.matrix_stride);
+  const double shared_bytes = static_cast<double>(2 * moe.shared_expert.gate_proj.matrix_stride + moe.shared_expert.down_proj.matrix_stride);
+  const double active = 6.0 * shape.d * (shape.ff * shape.n_active + shape.shared_ff);
+  const double bytes = (per_expert * shape.n_active + shared_bytes) / best, ops = active * n_tokens / best;
+  if (n_tokens == 1) {
+    std::printf("moe %-12s %-10s tokens %4d: %8.3f ms  %7.1f GB/s (%3.0f%%)\n", shape.name, level, 1, best * 1e3, bytes / 1e9, 100 * bytes / setup.peaks.bytes);
+  } else {
+    std::printf("moe %-12s %-10s tokens %4d: %8.3f ms  %7.1f GOP/s (%3.0f%%)\n", shape.name, level, static_cast<int>(n_tokens), best * 1e3, ops / 1e9, 100 * ops / setup.peaks.int8);
+  }
+}
+
+bool wanted(const Setup& setup, const std::string& name) { return name.find(setup.filter) != std::string::npos; }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Setup setup(argc > 1 ? argv[1] : "", argc > 2 ? std::atoi(argv[2]) : 0);
+  const int n = setup.pool.size();
+  setup.peaks = {measure_read_bandwidth(n), measure_int8_peak(n), measure_f32_peak(n)};
+  std::printf("%d threads: read %.1f GB/s, int8 %.0f GOP/s, f32 %.0f GFLOP/s\n", n, setup.peaks.bytes / 1e9, setup.peaks.int8 / 1e9, setup.peaks.f32 / 1e9);
+  std::vector<std::string> levels = cpu_levels();
+  levels.erase(levels.begin());
+  const MoeShape shapes[] = {
+      {"v2-lite", 2048, 1408, 64, 6, 2816, QuantFormat::kQ4_K, QuantFormat::kQ8_0},
+      {"v3-like", 2048, 512, 128, 8, 512, QuantFormat::kQ4_K, QuantFormat::kQ4_K},
+  };
+  for (const std::string& level : levels) {
+    for (const QuantFormatInfo* info = quant_formats_begin(); info != quant_formats_end(); ++info) {
+      if (info->dequantize_row == nullptr) continue;
+      for (int64_t n_tokens : {1, 4, 512})
+        if (wanted(setup, "matmul " + std::string(info->name) + " " + level + " " + std::to_string(n_tokens) + ".")) bench_matmul(setup, level.c_str(), *info, n_tokens);
+    }
+    for (const MoeShape& shape : shapes)
+      for (int64_t n_tokens : {1, 512})
+        if (wanted(setup, "moe " + std::string(shape.name) + " " + level + " " + std::to_string(n_tokens) + ".")) bench_moe(setup, level.c_str(), shape, n_tokens);
+  }
+  return 0;
+}
