@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { ensureNode, main, root, run } from './toolchain.mjs'
 
-export const projects = ['electron/contract', 'electron', 'renderer', 'test']
+export const projects = ['electron/contract', 'electron/preload', 'electron', 'renderer', 'test']
 
 await main(async () => {
   const node = await ensureNode()
