@@ -1,7 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { App } from 'electron'
 import { describe, expect, it } from 'vitest'
-import { exitOf } from '../../electron/main/exit-status'
 import { OpenedFiles } from '../../electron/main/opened-files'
 
 function opened(): { app: EventEmitter, files: OpenedFiles, taken: string[][] } {
@@ -27,14 +26,5 @@ describe('files handed over by the system', () => {
     files.fromSecondInstance({ paths: [1] })
     files.fromSecondInstance('nonsense')
     expect(taken).toEqual([['/a.gguf']])
-  })
-})
-
-describe('exitOf', () => {
-  it('tells deadly signals from codes', () => {
-    expect(exitOf(9, 'linux')).toEqual({ signal: 'SIGKILL' })
-    expect(exitOf(139, 'darwin')).toEqual({ signal: 'SIGSEGV' })
-    expect(exitOf(3, 'linux')).toEqual({ code: 3 })
-    expect(exitOf(0xC0000005, 'win32')).toEqual({ code: 0xC0000005 })
   })
 })
