@@ -34,10 +34,11 @@ export interface RestSampling {
   jsonSchema?: string
 }
 
-export interface RestChatRequest {
+export interface RestRequest {
   requestId: string
   modelId: string
-  messages: RestMessage[]
+  // A conversation for the chat template, or a text or tokens to go on with.
+  input: { messages: RestMessage[] } | { prompt: string | number[] }
   sampling: RestSampling      // what is absent takes the service's defaults
   maxTokens: number           // 0: what is left of the context
   stop: string[]
@@ -46,7 +47,7 @@ export interface RestChatRequest {
   templateVariables: Record<string, unknown>
 }
 
-export type RestChatEvent =
+export type RestEvent =
   // The prompt fits, the model is loaded and a slot is free: from here on only the engine can fail.
   | { type: 'admitted', promptTokens: number }
   | { type: 'prompt-progress', processed: number, total: number, cached: number }
@@ -58,7 +59,9 @@ export interface RestServices {
   // Calls onEvent in order, resolves with the figures of the whole answer. Rejects with a
   // WorkbenchError; E_CANCELLED when the signal fired. E_CONTEXT_LENGTH carries
   // detail { promptTokens, maxTokens, maxSeqLen }.
-  generate(request: RestChatRequest, onEvent: (event: RestChatEvent) => void, signal: AbortSignal): Promise<GenerationStats>
+  generate(request: RestRequest, onEvent: (event: RestEvent) => void, signal: AbortSignal): Promise<GenerationStats>
+  // The length of a request's prompt. Rejects as generate does before it admits.
+  countTokens(request: RestRequest, signal: AbortSignal): Promise<number>
   tokens(): readonly RestToken[]
   // Tells that a token was used, for its "last use".
   didUseToken?(name: string): void

@@ -1,14 +1,14 @@
 // The host's services in the form the dialects want them.
 import type { GenerationStats } from '../contract'
-import type { InferenceService } from '../services/inference'
+import type { InferenceRequest, InferenceService } from '../services/inference'
 import type { LibraryModel, ModelLibrary } from '../services/model-library'
 import type { ModelService } from '../services/models'
-import type { RestChatEvent, RestChatRequest, RestModel, RestServices, RestToken } from './services'
+import type { RestEvent, RestModel, RestRequest, RestServices, RestToken } from './services'
 
 export interface WorkbenchServices {
   library: Pick<ModelLibrary, 'list'>
   models: Pick<ModelService, 'status'>
-  inference: Pick<InferenceService, 'generate'>
+  inference: Pick<InferenceService, 'generate' | 'countTokens'>
   tokens: { list(): readonly RestToken[], didUse(name: string): void }
 }
 
@@ -22,6 +22,7 @@ export function createRestServices({ library, models, inference, tokens }: Workb
       return library.list().map(model => toRestModel(model, loaded.find(({ modelId }) => modelId === model.id)))
     },
     generate: (request, onEvent, signal) => generate(inference, request, onEvent, signal),
+    countTokens: (request, signal) => inference.countTokens(toInference(request, signal)),
     tokens: () => tokens.list(),
     didUseToken: name => tokens.didUse(name),
   }
@@ -35,11 +36,13 @@ function toRestModel(model: LibraryModel, loaded: { state: string, maxSeqLen: nu
   }
 }
 
-async function generate(inference: WorkbenchServices['inference'], request: RestChatRequest, onEvent: (event: RestChatEvent) => void, signal: AbortSignal): Promise<GenerationStats> {
-  const { stats } = await inference.generate({
-    modelId: request.modelId, messages: request.messages, templateVariables: request.templateVariables, sampling: request.sampling,
-    maxTokens: request.maxTokens, stop: request.stop, splitReasoning: request.splitReasoning, owner: `rest:${request.requestId}`, keepAliveMs: idleUnloadMs, signal,
-  }, {
+function toInference(request: RestRequest, signal: AbortSignal): InferenceRequest {
+  const { requestId, modelId, input, sampling, maxTokens, stop, splitReasoning, templateVariables } = request
+  return { modelId, ...input, templateVariables, sampling, maxTokens, stop, splitReasoning, owner: `rest:${requestId}`, keepAliveMs: idleUnloadMs, signal }
+}
+
+async function generate(inference: WorkbenchServices['inference'], request: RestRequest, onEvent: (event: RestEvent) => void, signal: AbortSignal): Promise<GenerationStats> {
+  const { stats } = await inference.generate(toInference(request, signal), {
     onAdmitted: promptTokens => onEvent({ type: 'admitted', promptTokens }),
     onPromptProgress: (processed, total, cached) => onEvent({ type: 'prompt-progress', processed, total, cached }),
     onReasoning: text => onEvent({ type: 'reasoning', text }),

@@ -1,8 +1,8 @@
-// Services with scripted answers. The user's last message chooses the script.
+// Services with scripted answers.
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type GenerationStats, type ModelCard, WorkbenchError } from '../../electron/contract'
-import type { RestChatRequest, RestModel, RestServices, RestToken } from '../../electron/rest'
+import type { RestModel, RestRequest, RestServices, RestToken } from '../../electron/rest'
 
 export const token = 'mb-test-token'
 export const manageToken = 'mb-manage-token'
@@ -32,7 +32,7 @@ export function statistics(change: Partial<GenerationStats> = {}): GenerationSta
 }
 
 export class FakeServices implements RestServices {
-  readonly requests: RestChatRequest[] = []
+  readonly requests: RestRequest[] = []
   readonly cancelled: string[] = []
   readonly used: string[] = []
   storedTokens: RestToken[] = []
@@ -41,9 +41,9 @@ export class FakeServices implements RestServices {
   tokens(): readonly RestToken[] { return this.storedTokens }
   didUseToken(name: string): void { this.used.push(name) }
 
-  async generate(request: RestChatRequest, onEvent: Parameters<RestServices['generate']>[1], signal: AbortSignal): Promise<GenerationStats> {
+  async generate(request: RestRequest, onEvent: Parameters<RestServices['generate']>[1], signal: AbortSignal): Promise<GenerationStats> {
     this.requests.push(request)
-    const script = request.messages.at(-1)?.content ?? ''
+    const script = scriptOf(request)
     if (script === 'too long') throw new WorkbenchError('E_CONTEXT_LENGTH', 'too long', { detail: { promptTokens: 40186, maxTokens: request.maxTokens, maxSeqLen: 32768 } })
     if (script === 'queue full') throw new WorkbenchError('E_QUEUE_FULL', 'The queue is full.', { retryable: true, detail: { retryAfterSeconds: 3 } })
     if (script === 'no memory') throw new WorkbenchError('E_MEMORY', 'The model needs 40 GiB, 8 GiB are free.', { hint: 'Choose a shorter context.' })
@@ -63,7 +63,11 @@ export class FakeServices implements RestServices {
     return statistics(script === 'cut' ? { stopReason: 'length' } : script === 'stopped' ? { stopReason: 'cancelled' } : {})
   }
 
-  private async endless(request: RestChatRequest, onEvent: Parameters<RestServices['generate']>[1], signal: AbortSignal): Promise<GenerationStats> {
+  countTokens(request: RestRequest): Promise<number> {
+    return Promise.resolve(scriptOf(request).length)
+  }
+
+  private async endless(request: RestRequest, onEvent: Parameters<RestServices['generate']>[1], signal: AbortSignal): Promise<GenerationStats> {
     while (!signal.aborted) {
       onEvent({ type: 'content', text: 'x' })
       await delay(2)
@@ -71,4 +75,10 @@ export class FakeServices implements RestServices {
     this.cancelled.push(request.requestId)
     throw new WorkbenchError('E_CANCELLED', 'cancelled')
   }
+}
+
+// The last message or the prompt chooses what happens.
+function scriptOf({ input }: RestRequest): string {
+  if ('messages' in input) return input.messages.at(-1)?.content ?? ''
+  return typeof input.prompt === 'string' ? input.prompt : 'hi'
 }

@@ -90,9 +90,33 @@ describe('openai client', () => {
     })
     expect(services.requests[0]).toMatchObject({
       modelId: 'moebius-demo-6m', maxTokens: 9, stop: ['x'], splitReasoning: false, templateVariables: { reasoning_effort: 'none', enable_thinking: false, custom: 1 },
-      messages: [{ role: 'system', content: 'D' }, { role: 'assistant', content: 'A' }, { role: 'user', content: 'bc', name: 'Ann' }],
+      input: { messages: [{ role: 'system', content: 'D' }, { role: 'assistant', content: 'A' }, { role: 'user', content: 'bc', name: 'Ann' }] },
       sampling: { temperature: 0.5, topP: 0.9, frequencyPenalty: 0.25, presencePenalty: -1, logitBias: [{ token: 5, bias: -100 }], seed: 5, samplingTopK: 3, minP: 0.1, repeatPenalty: 1.1, jsonSchema: '{"type":"object"}' },
     })
+  })
+
+  it('continues texts and tokens', async () => {
+    services.requests.length = 0
+    const whole = await client.completions.create({ model: 'demo', prompt: 'think', max_tokens: 4, temperature: 0.25 })
+    expect(whole).toMatchObject({ object: 'text_completion', model: 'moebius-demo-6m', choices: [{ index: 0, text: 'Hello', finish_reason: 'stop', logprobs: null }], usage: { total_tokens: 15 } })
+    const chunks: OpenAI.Completion[] = []
+    for await (const chunk of await client.completions.create({ model: 'demo', prompt: [1, 2], stream: true, stream_options: { include_usage: true } })) chunks.push(chunk)
+    expect(chunks.map(chunk => chunk.choices[0]?.text)).toEqual(['Hel', 'lo', '', undefined])
+    expect(chunks.map(chunk => chunk.choices[0]?.finish_reason)).toEqual([null, null, 'stop', undefined])
+    expect(chunks.at(-1)!.usage).toMatchObject({ prompt_tokens: 12 })
+    await client.completions.create({ model: 'demo', prompt: ['one'] })
+    expect(services.requests).toMatchObject([
+      { input: { prompt: 'think' }, maxTokens: 4, sampling: { temperature: 0.25 }, splitReasoning: false }, { input: { prompt: [1, 2] }, maxTokens: 0 }, { input: { prompt: 'one' } },
+    ])
+    await expect(client.completions.create({ model: 'demo', prompt: ['a', 'b'] })).rejects.toMatchObject({ status: 400, param: 'prompt', message: expect.stringContaining('Several prompts') })
+    await expect(client.completions.create({ model: 'demo', prompt: 'a', echo: true })).rejects.toMatchObject({ param: 'echo', message: expect.stringContaining('not supported yet') })
+    await expect(client.completions.create({ model: 'demo', prompt: 'a', logprobs: 3 })).rejects.toMatchObject({ param: 'logprobs' })
+    await expect(client.completions.create({ model: 'demo', prompt: 'a', suffix: 'b' })).rejects.toMatchObject({ param: 'suffix', message: expect.stringContaining('not supported yet') })
+    await expect(client.completions.create({ model: 'demo', prompt: 'no memory', stream: true })).rejects.toMatchObject({ status: 500, code: 'e_memory' })
+  })
+
+  it('counts a prompt without answering it', async () => {
+    expect(await client.post('/chat/completions/input_tokens', { body: { model: 'demo', messages: [{ role: 'user', content: 'twelve chars' }] } })).toEqual({ object: 'response.input_tokens', input_tokens: 12 })
   })
 
   it('tells failures before the first token by status, streaming or not', async () => {

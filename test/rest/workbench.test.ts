@@ -85,6 +85,14 @@ describe.runIf(findAddon() !== undefined)('REST over the engine', () => {
     await expect(client.chat.completions.create({ model, messages: sum, ...{ grammar: 'root ::= ' } })).rejects.toMatchObject({ status: 400 })
   })
 
+  it('continues a text, and counts a prompt', async () => {
+    const { choices } = await client.completions.create({ model, prompt: 'Once upon a time, there was a little girl named Lily.', max_tokens: 12, temperature: 0 })
+    expect(choices[0]!.text).toMatch(/^ \w+/)
+    const count = await client.post('/chat/completions/input_tokens', { body: { model, messages: sum } }) as { input_tokens: number }
+    const answer = await client.chat.completions.create({ model, messages: sum, max_tokens: 1 })
+    expect(count.input_tokens).toBe(answer.usage!.prompt_tokens)
+  })
+
   it('refuses a prompt that is too long, with the numbers', async () => {
     const error = await client.chat.completions.create({ model, messages: [{ role: 'user', content: 'long '.repeat(2000) }], max_tokens: 7, stream: true }).catch((thrown: unknown) => thrown) as InstanceType<typeof OpenAI.APIError>
     expect(error).toMatchObject({ status: 400, code: 'context_length_exceeded', error: { n_ctx: 512, n_prompt_tokens: expect.any(Number) } })

@@ -3,7 +3,8 @@ import { type Dialect, type RequestContext, sendJson } from '../dialect'
 import { openAiErrorBody } from '../errors'
 import { resolveModel } from '../models'
 import type { RestModel } from '../services'
-import { chatCompletions } from './chat'
+import { chatCompletions, countInputTokens } from './chat'
+import { completions } from './completions'
 
 export const openAiDialect: Dialect = {
   name: 'openai',
@@ -12,6 +13,8 @@ export const openAiDialect: Dialect = {
     { method: 'GET', path: '/v1/models', scope: 'infer', handle: listModels },
     { method: 'GET', path: '/v1/models/:id*', scope: 'infer', handle: showModel },
     { method: 'POST', path: '/v1/chat/completions', scope: 'infer', handle: chatCompletions },
+    { method: 'POST', path: '/v1/chat/completions/input_tokens', scope: 'infer', handle: countInputTokens },
+    { method: 'POST', path: '/v1/completions', scope: 'infer', handle: completions },
   ],
 }
 
