@@ -53,6 +53,8 @@ void AddonData::close_session(const std::shared_ptr<SessionState>& session) {
     session->running->request();  // end_call() comes back here
     return;
   }
+  session->observer.reset();
+  session->trace.reset();
   if (session->session) dispose(std::exchange(session->session, nullptr));
 }
 
