@@ -12,6 +12,7 @@ export default defineConfig({
         input: {
           index: path('electron/main/index.ts'),
           utility: path('electron/host/utility.ts'),
+          'host-child': path('electron/host/host-child.ts'),
           serve: path('electron/host/serve.ts'),
           cli: path('electron/host/cli.ts'),
         },
@@ -32,10 +33,13 @@ export default defineConfig({
   renderer: {
     root: path('renderer'),
     base: './',
+    // The highlighter fetches grammars by name: its worker is split into modules too.
+    worker: { format: 'es' },
     build: {
       outDir: path('out/renderer'),
       emptyOutDir: true,
       target: 'chrome150',
+      minify: true,
       rolldownOptions: { input: path('renderer/index.html') },
     },
     plugins: [vue()],

@@ -21,6 +21,7 @@ export const icons = {
   close: 'M6 6l12 12M18 6L6 18',
   sidebar: 'M5 5h14a1 1 0 0 1 1 1v12a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V6a1 1 0 0 1 1-1zM9.5 5v14',
   strip: 'M5 5h4v4H5zM5 11h4v2H5zM5 15h4v4H5zM11 5h3v3h-3zM11 10h3v5h-3zM11 17h3v2h-3zM16 5h3v6h-3zM16 13h3v6h-3z',
+  table: 'M5 5h14a1 1 0 0 1 1 1v12a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V6a1 1 0 0 1 1-1zM4 10h16M4 14.5h16M10 10v9',
   tune: 'M4 8h6M14 8h6M4 16h10M18 16h2M12 6v4M16 14v4',
   info: 'M12 3.5a8.5 8.5 0 1 0 0 17 8.5 8.5 0 0 0 0-17zM12 11v5.5M12 7.8v.1',
   warning: 'M12 4l9 15.5H3zM12 10v4.5M12 17v.1',

@@ -5,6 +5,7 @@ import type { IconName } from '../components/icons'
 import { keysOf, type ShortcutId } from '../composables/useShortcuts'
 import { panels } from '../router'
 import { useConnectionStore } from '../stores/connection'
+import { useConversationListStore } from '../stores/conversation-list'
 import { useConversationStore } from '../stores/conversations'
 import { useEngineStore } from '../stores/engine'
 import { useFrameStore } from '../stores/frame'
@@ -24,13 +25,13 @@ export function useCommands(): ComputedRef<Command[]> {
   const frameCommands = useFrameCommands()
   const modelCommands = useModelCommands()
   const settings = useSettingsStore()
-  const conversations = useConversationStore()
+  const list = useConversationListStore()
   const router = useRouter()
   const { t } = useI18n()
 
   return computed(() => [
     ...frameCommands.value,
-    ...conversations.summaries.map((chat): Command => ({
+    ...list.summaries.map((chat): Command => ({
       id: `chat:${chat.id}`, group: 'groupChats', icon: 'chat', label: chat.title || t('chat.untitled'), run: () => { void router.push(`/chat/${chat.id}`) },
     })),
     ...modelCommands.value,
@@ -63,7 +64,7 @@ function useFrameCommands(): ComputedRef<Command[]> {
       action('import', 'drop', t('palette.importModel'), () => { void importing.pick() }),
       ...(conversations.answering ? [action('stop', 'stop', t('palette.stop'), () => { void conversations.stop() }, 'stop')] : []),
       ...(conversations.path.length > 1 ? [action('regenerate', 'refresh', t('palette.regenerate'), () => { frame.run('regenerate') }, 'regenerate')] : []),
-      action('strip', 'strip', t('palette.toggleStrip'), () => { void settings.update({ showRoutingStrip: !settings.values?.showRoutingStrip }) }, 'toggleStrip'),
+      action('strip', 'strip', t('palette.toggleStrip'), () => { if (!frame.run('toggleStrip')) void settings.update({ showRoutingStrip: !settings.values?.showRoutingStrip }) }, 'toggleStrip'),
       action('list', 'sidebar', t('palette.toggleList'), () => { frame.listOpen = !frame.listOpen }, 'toggleList'),
       action('server', 'server', t('palette.toggleServer'), () => { void (running ? server.stop() : server.start()) }),
       ...(running && server.status?.urls[0] ? [action('copyUrl', 'copy', t('palette.copyUrl'), () => { void navigator.clipboard.writeText(server.status?.urls[0] ?? '') })] : []),

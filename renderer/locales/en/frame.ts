@@ -54,7 +54,7 @@ export const importing = {
 export const browser = {
   title: 'Choose a model on the host', why: 'Your browser keeps the place of a dropped file to itself, and copying gigabytes through it would be slow. Choose the file where it lies on the host.',
   dropped: 'You dropped: {names}', up: 'Parent folder', folder: 'Folder', empty: 'No folders and no .gguf files here.', addFolder: 'Add everything in this folder',
-  add: 'Add {name}', path: 'Folder on the host', list: 'Contents of the folder',
+  path: 'Folder on the host', list: 'Contents of the folder',
 }
 
 export const errors = {

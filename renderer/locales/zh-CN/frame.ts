@@ -54,7 +54,7 @@ export const importing = {
 export const browser = {
   title: '选择主机上的模型', why: '浏览器不会透露拖放文件的位置，而通过浏览器复制数 GB 的数据会很慢。请直接在主机上选择文件。',
   dropped: '您拖放了：{names}', up: '上级文件夹', folder: '文件夹', empty: '这里没有文件夹，也没有 .gguf 文件。', addFolder: '添加此文件夹中的全部模型',
-  add: '添加 {name}', path: '主机上的文件夹', list: '文件夹内容',
+  path: '主机上的文件夹', list: '文件夹内容',
 }
 
 export const errors = {
