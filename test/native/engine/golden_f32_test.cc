@@ -102,6 +102,30 @@ TEST(gemma3) { check_model("gemma3"); }
 TEST(gpt_oss) { check_model("gpt-oss"); }
 TEST(glm4moe) { check_model("glm4moe"); }
 
+// Families without a transformers golden: against test/tools/make-family-goldens.py.
+TEST(qwen2moe) { check_model("qwen2moe"); }
+TEST(deepseek) { check_model("deepseek"); }
+TEST(ernie4_5) { check_model("ernie4_5"); }
+TEST(ernie4_5_moe) { check_model("ernie4_5-moe"); }
+TEST(bailingmoe2) { check_model("bailingmoe2"); }
+
+// The session's length picks the rotary factors, not the position reached.
+TEST(phi3_short_and_long_factors) {
+  const std::unique_ptr<Golden> golden = open_golden("phi3");
+  if (golden == nullptr) return;
+  const std::shared_ptr<Model> model = load_golden(*golden);
+  for (const bool is_long : {false, true}) {
+    SessionOptions options;
+    options.max_seq_len = is_long ? 129 : 128;
+    options.cache_format = CacheFormat::kF32;
+    const Logits got = all_logits(*Session::create(model, options), golden->sequences().at("s17"));
+    const std::vector<double> errors = row_errors(got, golden->array(is_long ? "alt_long.s17.logits" : "s17.logits"));
+    CHECK_NEAR(*std::max_element(errors.begin(), errors.end()), 0, 1e-9);
+  }
+  const std::shared_ptr<Session> short_session = Session::create(model, {.max_seq_len = 128, .cache_format = CacheFormat::kF16, .prefill_chunk = 0});
+  CHECK_THROWS(std::exception, "rotary factors", short_session->fork(0, {.max_seq_len = 129, .cache_format = CacheFormat::kF16, .prefill_chunk = 0}));
+}
+
 // A vocabulary of 32256: only the 32 largest logits of a position are recorded, and the whole
 // last row of some sequences.
 TEST(deepseek2_v3_tok) {
