@@ -73,8 +73,12 @@ function compose(engine: Engine, options: HostOptions, releaseLock: () => void):
   const publishStatus = (): void => server.setState('engine.status', models.status())
   models.onDidChange.on(status => server.setState('engine.status', status))
   library.onDidChange.on(() => void publishModels())
+  let { modelFolders } = settings.value
   settings.onDidChange.on(value => {
     server.setState('settings', value)
+    const added = value.modelFolders.filter(folder => !modelFolders.includes(folder))
+    modelFolders = value.modelFolders
+    if (added.length > 0) void library.import(added)
     void publishModels()
     void rest.applySettings().catch((error: unknown) => log.error(`REST: ${String(error)}`))
   })

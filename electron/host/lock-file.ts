@@ -22,6 +22,13 @@ export function acquireLock(dataDir: string, holder: LockHolder): () => void {
   mkdirSync(dataDir, { recursive: true })
   const path = lockPath(dataDir)
   for (let attempt = 0; ; attempt++) {
+    try {
+      writeFileSync(path, JSON.stringify({ ...holder, since: Date.now() }), { flag: 'wx', mode: 0o600 })
+      // A host leaves the lock of its supervisor alone.
+      return () => { if (holder.pid === process.pid && readLock(dataDir)?.pid === process.pid) rmSync(path, { force: true }) }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || attempt === 3) throw error
+    }
     const other = readLock(dataDir)
     if (other && other.pid !== holder.pid) {
       throw new WorkbenchError('E_CONFLICT', `Another Moebius (process ${other.pid}${other.url ? `, ${other.url}` : ''}) uses ${dataDir}.`, {
@@ -30,12 +37,6 @@ export function acquireLock(dataDir: string, holder: LockHolder): () => void {
     }
     // What is there now is our own or stale.
     rmSync(path, { force: true })
-    try {
-      writeFileSync(path, JSON.stringify({ ...holder, since: Date.now() }), { flag: 'wx', mode: 0o600 })
-      return () => { if (readLock(dataDir)?.pid === holder.pid) rmSync(path, { force: true }) }
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || attempt === 3) throw error
-    }
   }
 }
 
