@@ -98,6 +98,37 @@ describe('generate', () => {
   })
 })
 
+describe('constraints', () => {
+  const run = async (sampling: Partial<typeof wild>, maxTokens = 60): Promise<{ text: string, stopReason: string }> => {
+    const { text, result } = await answer(newSession(), { tokens: prompt, maxTokens, sampling: { ...wild, ...sampling } })
+    return { text, stopReason: result.stopReason }
+  }
+
+  it('keep the answer within a grammar and end it when the grammar ends', async () => {
+    for (const seed of [1, 2, 3]) {
+      const { text, stopReason } = await run({ seed, grammar: 'root ::= ("yes" | "no") " " [0-9]{3}' })
+      expect(text).toMatch(/^(yes|no) [0-9]{3}$/)
+      expect(stopReason).toBe('stop')
+    }
+  })
+
+  it('make JSON of a schema', async () => {
+    const schema = { type: 'object', properties: { name: { type: 'string', maxLength: 8 }, age: { type: 'integer', minimum: 0, maximum: 99 } }, required: ['name', 'age'] }
+    for (const seed of [1, 2, 3]) {
+      const { text, stopReason } = await run({ seed, jsonSchema: JSON.stringify(schema) }, 200)
+      const value = JSON.parse(text) as { name: unknown, age: unknown }
+      expect(value).toEqual({ name: expect.any(String), age: expect.any(Number) })
+      expect(stopReason).toBe('stop')
+    }
+  })
+
+  it('say where they do not parse', async () => {
+    await expect(run({ grammar: 'root ::= "a" | missing' })).rejects.toMatchObject({ code: 'E_GRAMMAR', message: expect.stringContaining('missing') })
+    await expect(run({ jsonSchema: '{"type": "nothing"}' })).rejects.toMatchObject({ code: 'E_GRAMMAR' })
+    await expect(run({ jsonSchema: '{' })).rejects.toMatchObject({ code: 'E_GRAMMAR' })
+  })
+})
+
 describe('cancelling', () => {
   it('stops a generation within a token of the abort', async () => {
     const controller = new AbortController()
