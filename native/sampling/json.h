@@ -20,6 +20,15 @@ class JsonValue {
   enum class Type { kNull, kBoolean, kNumber, kString, kArray, kObject };
   using Member = std::pair<std::string, JsonValue>;
 
+  // Defined where the type is complete, since a value holds a vector of itself.
+  JsonValue();
+  explicit JsonValue(Type value_type);
+  ~JsonValue();
+  JsonValue(const JsonValue&);
+  JsonValue& operator=(const JsonValue&);
+  JsonValue(JsonValue&&) noexcept;
+  JsonValue& operator=(JsonValue&&) noexcept;
+
   Type type = Type::kNull;
   bool boolean = false;
   double number = 0;

@@ -151,8 +151,7 @@ class SchemaConverter final : public SchemaRules {
   // The alternatives, each together with the keywords beside them.
   std::string visit_any(const JsonValue& schema, const JsonValue& list, const std::string& keyword, const std::string& path, int depth) {
     if (!list.is(Type::kArray) || list.items.empty()) fail_schema(path, keyword + " is not a list of schemas");
-    JsonValue beside;
-    beside.type = Type::kObject;
+    JsonValue beside(Type::kObject);
     for (const JsonValue::Member& member : schema.members)
       if (member.first != keyword && !is_schema_annotation(member.first)) beside.members.push_back(member);
     std::string body;

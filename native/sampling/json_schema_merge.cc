@@ -38,8 +38,7 @@ std::string unescape_pointer(const std::string& part) {
 
 JsonValue as_list(const JsonValue& value) {
   if (value.is(Type::kArray)) return value;
-  JsonValue list;
-  list.type = Type::kArray;
+  JsonValue list(Type::kArray);
   list.items.push_back(value);
   return list;
 }
@@ -60,8 +59,7 @@ JsonValue intersection(const JsonValue& a, const JsonValue& b) {
 JsonValue type_intersection(const JsonValue& a, const JsonValue& b) {
   JsonValue both = intersection(a, b);
   const JsonValue left = as_list(a), right = as_list(b);
-  JsonValue integer, number;
-  integer.type = number.type = Type::kString;
+  JsonValue integer(Type::kString), number(Type::kString);
   integer.text = "integer";
   number.text = "number";
   const bool mixed = (list_contains(left, integer) && list_contains(right, number)) ||
@@ -114,8 +112,7 @@ void SchemaMerger::spend(const JsonValue& value, const std::string& path) {
 JsonValue SchemaMerger::flatten(const JsonValue& schema, const std::string& path, int depth) {
   if (depth > kMaxDepth) fail_schema(path, "allOf and $ref are nested too deeply or refer to themselves");
   spend(schema, path);
-  JsonValue out;
-  out.type = Type::kObject;
+  JsonValue out(Type::kObject);
   if (schema.is(Type::kBoolean) && schema.boolean) return out;
   if (!schema.is(Type::kObject)) fail_schema(path, format_text("expected a schema, got %s", schema.is(Type::kBoolean) ? "false" : schema.type_name()));
   for (const JsonValue::Member& member : schema.members)
@@ -150,9 +147,9 @@ void SchemaMerger::merge_keyword(JsonValue& target, const std::string& key, cons
       JsonValue* same = find_member(*known, property.first);
       if (!same) known->members.push_back(property);
       else {
-        JsonValue all;
-        all.type = Type::kObject;
-        all.members.emplace_back("allOf", JsonValue{.type = Type::kArray, .text = {}, .items = {*same, property.second}, .members = {}});
+        JsonValue both(Type::kArray), all(Type::kObject);
+        both.items = {*same, property.second};
+        all.members.emplace_back("allOf", std::move(both));
         *same = std::move(all);
       }
     }
