@@ -136,7 +136,12 @@ describe('run', () => {
     expect((await cli(poor, ['run', 'm', '-p', 'x', '--ctx', '400'])).error).toContain('--force')
     expect((await cli(poor, ['run', 'm', '-p', 'x', '--ctx', '400', '--force'])).code).toBe(0)
     expect((await cli(new TinyEngine({ chatTemplate: '{{ raise_exception("alternate!") }}' }), ['run', 'm', '-p', 'x'])).error).toContain('alternate!')
-    expect((await cli(new TinyEngine({ chatTemplate: '' }), ['run', 'm', '-p', 'x'])).error).toContain('--raw')
+  })
+
+  it('converses plainly with a model that has no template', async () => {
+    const result = await cli(new TinyEngine({ chatTemplate: '', answer: ' yes.\n\nUser: and now' }), ['run', 'm', '-p', 'x', '--system', 'S'])
+    expect([result.code, result.out]).toEqual([0, ' yes.\n'])
+    expect(result.error).toMatch(/no chat template[\s\S]*\n23 prompt tokens/)
   })
 
   it('stops cleanly when interrupted', async () => {

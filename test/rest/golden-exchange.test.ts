@@ -51,7 +51,7 @@ it('reports the prompt\'s progress when asked', async () => {
 
 it('pings while nothing else is to be said', async () => {
   const { text } = await ask('slow prefill')
-  expect(text).toMatch(/^(: ping\n\n){2,4}data: \{.*"role":"assistant"/)
+  expect(text).toMatch(/^(: ping\n\n)+data: \{.*"role":"assistant"/)
   expect(text.endsWith('data: [DONE]\n\n')).toBe(true)
 })
 

@@ -82,7 +82,7 @@ describe.runIf(findAddon() !== undefined)('REST over the engine', () => {
     expect(JSON.parse(answer.choices[0]!.message.content!)).toEqual({ value: expect.any(Number) })
     const chosen = await client.chat.completions.create({ model, messages: sum, seed: 3, ...{ grammar: 'root ::= "yes" | "no"' } })
     expect(['yes', 'no']).toContain(chosen.choices[0]!.message.content)
-    await expect(client.chat.completions.create({ model, messages: sum, ...{ grammar: 'root ::= ' } })).rejects.toMatchObject({ status: 400 })
+    await expect(client.chat.completions.create({ model, messages: sum, ...{ grammar: 'root ::= missing' } })).rejects.toMatchObject({ status: 400, type: 'invalid_request_error', message: expect.stringContaining('missing') })
   })
 
   it('continues a text, and counts a prompt', async () => {

@@ -2,8 +2,8 @@
 import { randomInt } from 'node:crypto'
 import { WorkbenchError } from '../../contract'
 import type { EngineModel, GenerationResult, Sampling } from '../../engine/types'
-import { AnswerSplitter, promptOpensReasoning, reasoningTagsOf, tagTokenTexts } from '../../services/answer-splitter'
-import { renderChatTemplate } from '../../services/chat-template'
+import { AnswerSplitter, reasoningTagsOf, tagTokenTexts } from '../../services/answer-splitter'
+import { plainConversationStop, preparePrompt, type PreparedPrompt } from '../../services/inference'
 import { type Arguments, type CliContext, type Command, exitCodes, interrupted, loadOptions } from './command'
 import { toJsonLine } from './format'
 import { cacheFormat, chooseMaxSeqLen, readTextArgument, withModel } from './model-arguments'
@@ -35,13 +35,11 @@ export const runCommand: Command = {
   run: (args, context) => withModel(args, context, (model, path) => answer(args, context, model, path)),
 }
 
-interface Prepared { prompt: string, tokens: Int32Array, opensReasoning: boolean }
-
 async function answer(args: Arguments, context: CliContext, model: EngineModel, path: string): Promise<number> {
   const sampling = readSampling(args)
   const grammarFile = args.text('grammar-file')
   if (grammarFile !== undefined) sampling.grammar = await readTextArgument(args, context, 'grammar', 'grammar-file')
-  const prepared = await preparePrompt(args, context, model)
+  const prepared = await prepare(args, context, model)
   const maxTokens = args.integer('max-tokens') ?? 0
   const maxSeqLen = await chooseMaxSeqLen(args, context, model, path)
   refuseTooLong(prepared.tokens.length, maxTokens, maxSeqLen)
@@ -49,7 +47,8 @@ async function answer(args: Arguments, context: CliContext, model: EngineModel, 
   const session = model.createSession({ maxSeqLen, cacheFormat })
   const stop = args.text('stop')
   const splitter = new AnswerSplitter({
-    tags: args.flag('raw') ? undefined : reasoningTagsOf(model.chatTemplate), startsInReasoning: prepared.opensReasoning, ...(stop !== undefined && { stop: [stop] }),
+    tags: args.flag('raw') ? undefined : reasoningTagsOf(model.chatTemplate), startsInReasoning: prepared.opensReasoning,
+    stop: [...(stop === undefined ? [] : [stop]), ...(isPlain(args, model) ? plainConversationStop : [])],
   })
   const tagTexts = tagTokenTexts(reasoningTagsOf(model.chatTemplate), tag => model.encode(tag, { addSpecial: false, parseSpecial: true }))
   const output = new AnswerOutput(context, args.flag('json'))
@@ -95,22 +94,16 @@ function readSampling(args: Arguments): Sampling {
   }
 }
 
-async function preparePrompt(args: Arguments, context: CliContext, model: EngineModel): Promise<Prepared> {
+async function prepare(args: Arguments, context: CliContext, model: EngineModel): Promise<PreparedPrompt> {
   const text = await readTextArgument(args, context, 'prompt', 'file')
-  if (args.flag('raw')) {
-    const tokens = model.encode(text, { addSpecial: true, parseSpecial: true })
-    return { prompt: text, tokens, opensReasoning: false }
-  }
-  if (model.chatTemplate === '') throw new WorkbenchError('E_BAD_REQUEST', 'This model has no chat template.', { hint: 'Use --raw to continue the text as it is.' })
+  if (args.flag('raw')) return preparePrompt(model, { modelId: '', prompt: text })
+  if (isPlain(args, model)) context.writeError('This model has no chat template: the prompt is put as "User: … Assistant:". --raw continues the text as it is.\n')
   const system = args.text('system')
-  const { bos, eos } = model.specialTokens
-  const prompt = await renderChatTemplate(model.chatTemplate, {
-    messages: [...(system === undefined ? [] : [{ role: 'system', content: system }]), { role: 'user', content: text }],
-    addGenerationPrompt: true, bosToken: bos, eosToken: eos,
-  })
-  // Most templates write the begin token themselves; a second one would change the answer.
-  const tokens = model.encode(prompt, { addSpecial: bos === '' || !prompt.startsWith(bos), parseSpecial: true })
-  return { prompt, tokens, opensReasoning: promptOpensReasoning(prompt, reasoningTagsOf(model.chatTemplate)) }
+  return preparePrompt(model, { modelId: '', messages: [...(system === undefined ? [] : [{ role: 'system', content: system }]), { role: 'user', content: text }] })
+}
+
+function isPlain(args: Arguments, model: EngineModel): boolean {
+  return !args.flag('raw') && model.chatTemplate.trim() === ''
 }
 
 function refuseTooLong(promptTokens: number, maxTokens: number, maxSeqLen: number): void {
