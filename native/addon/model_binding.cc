@@ -7,6 +7,7 @@
 #include "addon/bindings.h"
 #include "addon/conversions.h"
 #include "addon/promise_task.h"
+#include "base/error.h"
 #include "engine/engine.h"
 
 namespace moebius::addon {
@@ -88,7 +89,10 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
       pump->announce(events, /*urgent=*/false);
       return !cancel->is_requested();
     };
-    return load_state(path, options, progress);
+    std::shared_ptr<ModelState> state = load_state(path, options, progress);
+    // The engine asks only while it reads weights.
+    if (cancel->is_requested()) throw Error(ErrorCode::kCancelled, "loading was cancelled");
+    return state;
   };
   const auto convert = [](Napi::Env convert_env, const Call&, std::shared_ptr<ModelState>& state) -> Napi::Value {
     AddonData& owner = AddonData::of(convert_env);
