@@ -142,7 +142,7 @@ describe('cancelling', () => {
         controller.abort()
       },
     })
-    expect(performance.now() - abortedAt).toBeLessThan(100)
+    expect(performance.now() - abortedAt).toBeLessThan(500)
     expect(result.stopReason).toBe('cancelled')
     // Tokens come in batches of some 10 ms: those made before the abort still arrive.
     expect(ids.length).toBeLessThan(400)
@@ -159,7 +159,7 @@ describe('cancelling', () => {
     const start = performance.now()
     const { result, ids } = await answer(session, { tokens, maxTokens: 10, sampling: greedy }, { signal: controller.signal })
     expect([result.stopReason, ids]).toEqual(['cancelled', []])
-    expect(performance.now() - start).toBeLessThan(500)
+    expect(performance.now() - start).toBeLessThan(2000)
     expect(session.seqLen).toBeLessThan(8000)
   })
 

@@ -61,7 +61,7 @@ describe('closing', () => {
     await pause(15)
     const start = performance.now()
     await model.close()
-    expect(performance.now() - start).toBeLessThan(2000)
+    expect(performance.now() - start).toBeLessThan(5000)
     expect((await Promise.all(answers)).map(each => each.result.stopReason)).toEqual(['cancelled', 'cancelled', 'cancelled'])
     await refused
   })
