@@ -102,7 +102,7 @@ function compose(engine: Engine, options: HostOptions, releaseLock: () => void):
       await library.rescan()
       const { serverEnabled } = settings.value
       if (!serverEnabled && options.restPort === undefined) return
-      await rest.start(options.restPort || undefined).catch((error: unknown) => log.error(`The REST server did not start: ${error instanceof Error ? error.message : String(error)}`))
+      await rest.start(options.restPort || undefined, serverEnabled).catch((error: unknown) => log.error(`The REST server did not start: ${error instanceof Error ? error.message : String(error)}`))
     },
     async close() {
       await chat.close()

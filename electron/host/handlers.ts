@@ -82,7 +82,7 @@ export function contractHandlers({ services, entries, rest, info }: HandlerParts
       'chat.watch': async ({ generationId }, { send, signal }) => {
         for await (const event of chat.watch(generationId, signal)) await send(event)
       },
-      'routing.live': ({ modelId }, { send, signal }) => untilAborted(signal, services.routingTraces.view(modelId, frame => void send(frame))),
+      'routing.live': ({ modelId }, { send, signal }) => untilAborted(signal, services.routingTraces.view(modelId, send)),
       'logs.tail': ({ lines }, context) => tailLog(log, lines, context),
     },
   }

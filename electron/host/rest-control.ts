@@ -16,7 +16,8 @@ export class RestControl {
   }
 
   // A running server on the wanted port is left as it is. Throws E_CONFLICT when the port is taken.
-  async start(port = this.services.settings.value.serverPort): Promise<ServerStatus> {
+  // `remember`: the next start of the program starts the server too.
+  async start(port = this.services.settings.value.serverPort, remember = true): Promise<ServerStatus> {
     const running = this.server?.status()
     if (running?.state === 'running' && running.port === port) return running
     await this.server?.stop()
@@ -29,7 +30,7 @@ export class RestControl {
       onStatus: status => this.onDidChange.emit(status),
     })
     const status = await this.server.start()
-    settings.update({ serverEnabled: true })
+    if (remember && !settings.value.serverEnabled) settings.update({ serverEnabled: true })
     log.info(`REST server at ${status.urls.join(', ')}.`)
     return status
   }
@@ -45,7 +46,7 @@ export class RestControl {
     const status = this.server?.status()
     if (status?.state !== 'running' || status.requireToken === this.services.settings.value.serverRequireToken) return
     await this.server?.stop()
-    await this.start(status.port)
+    await this.start(status.port, this.services.settings.value.serverEnabled)
   }
 
   async close(): Promise<void> { await this.server?.stop() }

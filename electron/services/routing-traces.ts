@@ -6,10 +6,10 @@ import type { ModelService, RunningGeneration } from './models'
 const framesPerSecond = 12
 const emptySlots = { lastIds: new Uint16Array(0), lastWeights: new Float32Array(0), count: new Uint16Array(0) }
 
-interface Viewer { modelId: string | undefined, send: (frame: Uint8Array) => void }
+type FrameSink = (frame: Uint8Array) => Promise<void>
 
 export class RoutingTraceService {
-  private readonly viewers = new Set<Viewer>()
+  private readonly viewers = new Set<RoutingViewer>()
   private timer: NodeJS.Timeout | undefined
   private epoch = 0
   private shown = { instanceId: '', owner: '' }
@@ -22,9 +22,10 @@ export class RoutingTraceService {
     })
   }
 
-  // Frames of one model, or of any, until the returned function is called.
-  view(modelId: string | undefined, send: (frame: Uint8Array) => void): () => void {
-    const viewer = { modelId, send }
+  // Frames of one model, or of any, until the returned function is called. `send` resolves when
+  // the next frame may come; counts of the time between are added up.
+  view(modelId: string | undefined, send: FrameSink): () => void {
+    const viewer = new RoutingViewer(modelId, send)
     this.viewers.add(viewer)
     this.update()
     return () => {
@@ -74,7 +75,36 @@ export class RoutingTraceService {
   private send({ instance }: RunningGeneration, part: Pick<RoutingFrame, 'kind' | 'prefill' | 'nTokens' | 'firstToken' | 'lastIds' | 'lastWeights' | 'count'>): void {
     const { moe } = instance.model
     if (!moe) return
-    const frame = encodeRoutingFrame({ ...part, ...moe, epoch: this.epoch })
-    for (const viewer of this.viewers) if (viewer.modelId === undefined || viewer.modelId === instance.modelId) viewer.send(frame)
+    const frame = { ...part, ...moe, epoch: this.epoch }
+    for (const viewer of this.viewers) if (viewer.modelId === undefined || viewer.modelId === instance.modelId) viewer.add(frame)
+  }
+}
+
+// A viewer that reads slowly gets fewer frames, not fewer tokens.
+class RoutingViewer {
+  private readonly waiting: RoutingFrame[] = []
+  private sending = false
+
+  constructor(readonly modelId: string | undefined, private readonly sink: FrameSink) {}
+
+  add(frame: RoutingFrame): void {
+    const last = this.waiting.at(-1)
+    if (frame.kind === 'reset') this.waiting.splice(0)
+    if (last?.kind === 'aggregate' && frame.kind === 'aggregate') this.waiting[this.waiting.length - 1] = sumOf(last, frame)
+    else this.waiting.push(frame)
+    if (!this.sending) void this.drain()
+  }
+
+  private async drain(): Promise<void> {
+    this.sending = true
+    for (let frame = this.waiting.shift(); frame; frame = this.waiting.shift()) await this.sink(encodeRoutingFrame(frame))
+    this.sending = false
+  }
+}
+
+function sumOf(earlier: RoutingFrame, later: RoutingFrame): RoutingFrame {
+  return {
+    ...later, firstToken: earlier.firstToken, nTokens: earlier.nTokens + later.nTokens,
+    count: later.count.map((value, i) => Math.min(0xffff, value + (earlier.count[i] ?? 0))),
   }
 }

@@ -25,14 +25,14 @@ export class ServerStream {
     this.transmit = transmit
   }
 
-  // 'never': resolves when the item was taken; await it before making the next one.
-  // 'latest': resolves at once; without credit a newer item replaces the waiting one.
+  // Resolves when the item is on its way. 'never' waits for credit: await it before making the
+  // next item. 'latest' is replaced by a newer item that comes before there is credit, and then
+  // resolves too.
   send(item: unknown): Promise<void> {
     if (this.final || this.abort.signal.aborted) return Promise.resolve()
     return new Promise(taken => {
       if (this.spec.drop === 'latest') for (const replaced of this.waiting.splice(0)) replaced.taken()
       this.waiting.push({ item, taken })
-      if (this.spec.drop === 'latest') taken()
       this.pump()
     })
   }

@@ -11,7 +11,8 @@ export interface CallContext {
 }
 
 export interface StreamContext<T> extends CallContext {
-  // 'never' streams wait for credit: await it before making the next item.
+  // Resolves when the item is on its way. 'never' streams wait for credit: await it before
+  // making the next item; 'latest' streams replace what still waits.
   send(item: T): Promise<void>
 }
 
