@@ -1,11 +1,10 @@
 // An in-memory workbench at the border of renderer/api: for component tests, and for looking
 // at the window without a host (`vite build --mode fake`).
 import { applyPatch, type Patch } from './fake-state'
-import { WorkbenchError, type ChatEvent, type Contract, type Conversation, type ConversationSummary, type Message, type StateKey, type StateValue } from '../../electron/contract'
+import { WorkbenchError, type ChatEvent, type Contract, type Conversation, type ConversationSummary, type Message, type Settings, type StateKey, type StateValue } from '../../electron/contract'
 import type { ConnectionState, StreamHandlers, Workbench } from '../../renderer/api/workbench'
 import * as sample from './sample-data'
 
-type Params = Record<string, never>
 type Handler = (params: never) => unknown
 export interface OpenStream { method: string, params: unknown, handlers: StreamHandlers<never>, closed: boolean }
 
@@ -63,8 +62,9 @@ export function createFakeWorkbench(): FakeWorkbench {
     pathForFile: () => undefined,
     on: (method, handler) => { handlers.set(method, handler) },
     set(key, value) {
-      states[key] = applyPatch(states[key], value)
-      for (const listener of listeners.get(key) ?? []) listener(states[key] as never)
+      const next = applyPatch(states[key] as StateValue<Contract, typeof key>, value)
+      Object.assign(states, { [key]: next })
+      for (const listener of listeners.get(key) ?? []) listener(next as never)
     },
     emit(event, generationId) {
       const open = fake.streams.findLast(stream => stream.method === 'chat.watch' && !stream.closed && (generationId === undefined || (stream.params as { generationId: string }).generationId === generationId))
@@ -86,7 +86,7 @@ export function createFakeWorkbench(): FakeWorkbench {
     return { generationId, answer }
   }
 
-  const answers: Record<string, (params: Params & Record<string, string & Partial<Conversation>>) => unknown> = {
+  const answers: Record<string, (params: { conversationId: string, modelId: string, messageId: string, content: string, parentId?: string, search?: string, port?: number, seqLen: number, patch: Partial<Settings> }) => unknown> = {
     'host.info': () => ({ version: '0.1.0', hostKind: 'serve', platform: 'linux-x64', nodeVersion: '24.21.0', pid: 1, dataDir: '/home/user/.local/share/moebius', startedAt: 0 }),
     'shell.capabilities': () => ({ pickFile: false, dropPath: false, reveal: false, browse: true, windowControls: false, platform: 'linux' }),
     'shell.browse': () => ({ path: '/models', parent: '/', entries: [{ name: 'DeepSeek-V3', path: '/models/DeepSeek-V3', kind: 'directory', bytes: 0 }, { name: 'qwen3-4b.gguf', path: '/models/qwen3-4b.gguf', kind: 'gguf', bytes: 2.5e9 }] }),
@@ -124,7 +124,7 @@ export function createFakeWorkbench(): FakeWorkbench {
       tensors: Array.from({ length: 1025 }, (_, i) => ({ name: `blk.${Math.floor(i / 17)}.ffn_up_exps.${i % 17}.weight`, format: i % 3 ? 'Q4_K' : 'F32', shape: [7168, 2048, 256], bytes: 2e9 / (i + 1), part: 0 })),
       chatTemplate: '{% for message in messages %}{{ message.content }}{% endfor %}',
     }),
-    'settings.update': ({ patch }) => { fake.set('settings', patch as never); return states.settings },
+    'settings.update': ({ patch }) => { fake.set('settings', patch); return states.settings },
     'settings.reset': () => { fake.set('settings', sample.settings); return states.settings },
     'server.start': ({ port }) => { fake.set('server.status', { state: 'running', port: Number(port ?? states.settings.serverPort), urls: [`http://127.0.0.1:${port ?? states.settings.serverPort}`] }); return states['server.status'] },
     'server.stop': () => { fake.set('server.status', { state: 'stopped', urls: [] }); return states['server.status'] },

@@ -2,8 +2,7 @@ export const chat = {
   title: 'Chat', newChat: 'New chat', untitled: 'New chat', list: 'Chats', search: 'Search chats', searchEmpty: 'No chat matches “{query}”.',
   listEmpty: 'Your chats will be listed here.', today: 'Today', yesterday: 'Yesterday', lastWeek: 'Last 7 days', older: 'Older', actionsOf: 'Actions for “{title}”',
   renameTitle: 'Rename the chat', name: 'Name', deleted: '“{title}” was deleted.', hideList: 'Hide the list', showList: 'Show the list',
-  messages: 'Messages', you: 'You', assistant: 'Answer', system: 'System prompt', nMessages: 'no messages | 1 message | {n} messages',
-  answerBy: 'Answer by {name}',
+  messages: 'Messages', you: 'You', assistant: 'Answer', answerBy: 'Answer by {name}',
 
   composer: 'Message', placeholder: 'Write a message', placeholderNoModel: 'Choose a model first', send: 'Send', stop: 'Stop',
   hint: 'Enter sends, Shift and Enter starts a new line', contextUse: '{used} of {total} tokens in the context', sendLoads: '{name} is loaded when you send.',
@@ -20,8 +19,7 @@ export const chat = {
   waiting: 'Waiting for the model', readingPrompt: 'Reading the prompt: {processed} of {total} tokens', readingCached: '{cached} from the cache',
   thinking: 'Thinking', thought: 'Thought for {time}', thoughtShort: 'Thoughts', stopped: 'You stopped this answer.', interrupted: 'This answer was cut short: the host ended while it was written.',
   failed: 'This answer failed', emptyAnswer: 'The model ended its answer without a word.',
-  answerStarted: 'The answer begins.', answerDone: 'The answer is complete.',
-
+  answerStarted: 'The answer begins.',
   copyMessage: 'Copy', copyCode: 'Copy code', edit: 'Edit', regenerate: 'Regenerate', previous: 'Previous version', next: 'Next version', version: 'Version {index} of {count}',
   editSend: 'Send', editHint: 'Sending makes a new branch; the old one stays.', jump: 'Jump to the latest', code: 'Code',
 
@@ -29,15 +27,13 @@ export const chat = {
   statPromptSpeed: 'Prompt speed', stats: 'Figures of this answer', tokens: '1 token | {n} tokens', tokensOf: '{used} of {total}',
   stop_stop: 'by itself', stop_length: 'token limit', stop_cancelled: 'stopped by you', stop_error: 'failed',
 
-  tune: 'Sampling and system prompt', tuneTitle: 'Sampling', temperature: 'Temperature', temperatureHint: '0 always takes the likeliest token.', samplingTopK: 'Top-k', samplingTopKHint: '0 turns it off.',
+  tune: 'Sampling and system prompt', tuneTitle: 'Sampling', temperature: 'Temperature', samplingTopK: 'Top-k', samplingTopKHint: '0 turns it off.',
   topP: 'Top-p', minP: 'Min-p', repeatPenalty: 'Repeat penalty', seed: 'Seed', seedHint: '−1 takes a new one each time.', maxTokens: 'Longest answer', maxTokensHint: '0 uses what is left of the context.',
   systemPrompt: 'System prompt', systemPromptHint: 'Said to the model before the conversation.', resetSampling: 'Reset to defaults',
 
   linkTitle: 'Open this link?', linkText: 'It leads out of Moebius. The text came from a model: check the address.', linkOpen: 'Open in the browser', linkCopy: 'Copy the address', linkHost: 'Site: {host}', linkRefused: 'Only https addresses are opened.',
-  image: 'Image, not loaded: {alt}', imageTitle: 'Images from the network are never loaded.',
-
   strip: 'Routing', stripShow: 'Show the routing strip', stripHide: 'Hide the routing strip', stripWaiting: 'The map lights up with the first token.', stripDense: 'This model has no experts: every token uses all of its weights.',
   stripNone: 'Load a mixture-of-experts model to watch its router.', stripTitle: 'Expert load by layer', stripCell: 'Layer {layer}, expert {expert}, {share}', stripCellActive: 'Layer {layer}, expert {expert}, {share}, chosen for the last token',
-  stripLayers: 'Layers', stripExperts: 'Experts', stripTokens: '{n} tokens seen', stripTable: 'Show as table', stripMap: 'Show as map', stripTableTitle: 'Most used experts of each layer', stripLayer: 'Layer', stripTop: 'Most used experts', stripRange: '{from} to {to}',
-  stripLow: 'rarely', stripHigh: 'often', stripHint: 'Arrow keys move from cell to cell.', stripLast: 'Outlined cells: last token', stripPrefill: 'reading the prompt', stripDecode: 'writing', stripSummary: '{layers} layers × {experts} experts, {active} active',
+  stripLayers: 'Layers', stripTokens: '{n} tokens seen', stripTable: 'Show as table', stripMap: 'Show as map', stripTableTitle: 'Most used experts of each layer', stripLayer: 'Layer', stripTop: 'Most used experts', stripRange: '{from} to {to}',
+  stripLow: 'rarely', stripHigh: 'often', stripHint: 'Arrow keys move from cell to cell.', stripLast: 'Outlined cells: last token', stripSummary: '{layers} layers × {experts} experts, {active} active',
 }

@@ -1,7 +1,7 @@
 export const common = {
-  close: 'Close', cancel: 'Cancel', save: 'Save', undo: 'Undo', retry: 'Try again', copy: 'Copy', copied: 'Copied', delete: 'Delete', rename: 'Rename',
-  details: 'Details', copyDetails: 'Copy details', dismiss: 'Dismiss', reset: 'Reset', yes: 'Yes', no: 'No', none: 'none', loading: 'Loading', add: 'Add',
-  showMore: 'Show more', reloadPage: 'Reload the window', tryAnyway: 'Load anyway', unknown: 'unknown',
+  close: 'Close', cancel: 'Cancel', save: 'Save', undo: 'Undo', copied: 'Copied', delete: 'Delete', rename: 'Rename',
+  details: 'Details', copyDetails: 'Copy details', dismiss: 'Dismiss', yes: 'Yes', no: 'No', add: 'Add',
+  reloadPage: 'Reload the window', tryAnyway: 'Load anyway',
 }
 
 export const units = {
@@ -37,7 +37,7 @@ export const connection = {
   lostText: 'Trying to reconnect. Your conversations are stored; an answer in progress may be cut short.', lostReason: 'Reason: {reason}',
   restored: 'The connection to the host is back.', noticeTitle: 'The host had to be restarted', showLog: 'Show the log', hideLog: 'Hide the log',
   mismatchTitle: 'Window and host are of different versions', mismatchText: 'This happens after an update. Reload the window; when that does not help, restart Moebius.',
-  refusedTitle: 'This window has no access', refusedText: 'Open the address that the serve command printed: it carries the access token.',
+  refusedText: 'Open the address that the serve command printed: it carries the access token.',
 }
 
 export const drop = {
@@ -46,9 +46,8 @@ export const drop = {
 }
 
 export const importing = {
-  busy: 'Reading the model file', added: '“{name}” was added. | {n} models were added.', undo: 'Undo', already: 'That model is in the list already.',
-  problemTitle: 'This file could not be added | {n} files could not be added', removed: '“{name}” was taken off the list. The file was not touched.',
-  atByte: 'At byte {offset}', pick: 'Add model', pickFolder: 'Add folder', open: 'Show in Models',
+  busy: 'Reading the model file', added: '“{name}” was added. | {n} models were added.', undo: 'Undo', problemTitle: 'This file could not be added | {n} files could not be added', removed: '“{name}” was taken off the list. The file was not touched.',
+  atByte: 'At byte {offset}', pick: 'Add model',
 }
 
 export const browser = {

@@ -1,16 +1,15 @@
 export const models = {
   title: 'Models', add: 'Add model', addFolder: 'Add folder', search: 'Search models', searchEmpty: 'No model matches “{query}”.', list: 'Models on this machine',
-  emptyTitle: 'No models yet', emptyText: 'Drop a GGUF file or a folder anywhere on this window. Files stay where they are.', noneSelected: 'Choose a model to see what is inside.',
-  builtIn: 'Built in', loaded: 'Loaded', loading: 'Loading', broken: 'Damaged', missing: 'File is gone', unsupported: 'Cannot run', moe: '{active} of {total} experts', dense: 'Dense',
+  emptyTitle: 'No models yet', emptyText: 'Drop a GGUF file or a folder anywhere on this window. Files stay where they are.', builtIn: 'Built in', loaded: 'Loaded', broken: 'Damaged', missing: 'File is gone', unsupported: 'Cannot run', moe: '{active} of {total} experts', dense: 'Dense',
   demoTitle: 'A tiny demonstration', demoText: 'This model was trained for Moebius so that the first start has something real to run: 6 million parameters with the full DeepSeek-V3 structure. It writes simple stories and small sums, is often wrong, and knows nothing of the world.',
 
   load: 'Load', unload: 'Unload', chat: 'Chat', cancelLoad: 'Cancel loading', reveal: 'Show in folder', copyPath: 'Copy path', remove: 'Take off the list', more: 'More actions', loadingProgress: 'Loading, {percent}', loadAnyway: 'Load anyway',
-  removeLoaded: 'Unload the model before taking it off the list.', loadedIn: 'Loaded in {time} with a context of {seqLen} tokens, {threads} threads, cache {cacheFormat}',
+  loadedIn: 'Loaded in {time} with a context of {seqLen} tokens, {threads} threads, cache {cacheFormat}',
 
   tabs: 'About this model', overview: 'Overview', metadata: 'Metadata', tensors: 'Tensors', template: 'Chat template',
-  architecture: 'Architecture', parametersTotal: 'Parameters', parametersActive: 'Active per token', context: 'Context length', fileSize: 'File size', parts: '{n} parts', bitsPerWeight: 'Bits per weight',
+  parametersTotal: 'Parameters', parametersActive: 'Active per token', context: 'Context length', fileSize: 'File size', parts: '{n} parts', bitsPerWeight: 'Bits per weight',
   bytesPerToken: 'Read per token', layers: 'Layers', denseLayers: '{n} dense', embedding: 'Embedding length', experts: 'Experts', expertsValue: '{active} of {total}', sharedExperts: '{n} shared', groups: 'Expert groups', groupsValue: '{active} of {total}',
-  mtp: 'Draft layers (MTP)', vocabulary: 'Vocabulary', tokenizer: 'Tokenizer', licence: 'Licence', licenceNone: 'not stated in the file', chatTemplate: 'Chat template', tensorCount: 'Tensors', tokensUnit: '{n} tokens', path: 'File',
+  mtp: 'Draft layers (MTP)', vocabulary: 'Vocabulary', tokenizer: 'Tokenizer', licence: 'Licence', licenceNone: 'not stated in the file', chatTemplate: 'Chat template', tokensUnit: '{n} tokens', path: 'File',
 
   memory: 'Memory', memoryText: 'What loading takes, against what is free now.', memoryContext: 'Context length', memoryWeights: 'Weights', memoryCache: 'KV cache', memoryScratch: 'Working memory', memoryFits: '{total} needed, {available} free: it fits.',
   memoryTight: '{total} needed, {available} free: it does not fit.', memoryBar: 'Memory by use',

@@ -10,9 +10,8 @@ export const settings = {
   server: 'Server', serverEnabled: 'Start the server with Moebius', serverEnabledHint: 'Otherwise it starts from the server panel.', serverPort: 'Port', requireToken: 'Require a token',
 
   shortcuts: 'Keyboard shortcuts', shortcutsText: 'All of them, for this window.', action: 'Action', keys: 'Keys', composerSend: 'Send the message', composerLine: 'New line in the message',
-  data: 'Data', dataFolder: 'Data folder', dataFolderHint: 'Conversations, settings and logs. Model files stay where they are.', openFolder: 'Open the folder', copyPath: 'Copy path',
+  data: 'Data', dataFolderHint: 'Conversations, settings and logs. Model files stay where they are.', openFolder: 'Open the folder', copyPath: 'Copy path',
   about: 'About', version: 'Version', host: 'Runs as', host_electron: 'desktop app', host_serve: 'serve, in a browser', host_cli: 'command line', node: 'Node', engineVersion: 'Engine', backends: 'Computing devices', available: 'available', unavailable: 'not available', levels: 'Instruction sets',
   licences: 'Open source under the MIT licence.', privacy: 'Moebius sends nothing over the network unless you ask it to.',
   resetTitle: 'Reset all settings', resetText: 'Conversations and models stay.', resetButton: 'Reset settings', resetDone: 'All settings are back to their defaults.', saveFailed: 'The setting was not saved',
-  sections: 'Sections',
 }

@@ -2,8 +2,7 @@ export const chat = {
   title: '聊天', newChat: '新对话', untitled: '新对话', list: '对话', search: '搜索对话', searchEmpty: '没有与“{query}”匹配的对话。',
   listEmpty: '您的对话会列在这里。', today: '今天', yesterday: '昨天', lastWeek: '最近 7 天', older: '更早', actionsOf: '“{title}”的操作',
   renameTitle: '重命名对话', name: '名称', deleted: '已删除“{title}”。', hideList: '隐藏列表', showList: '显示列表',
-  messages: '消息', you: '您', assistant: '回答', system: '系统提示词', nMessages: '{n} 条消息',
-  answerBy: '{name} 的回答',
+  messages: '消息', you: '您', assistant: '回答', answerBy: '{name} 的回答',
 
   composer: '消息', placeholder: '输入消息', placeholderNoModel: '请先选择模型', send: '发送', stop: '停止',
   hint: '按 Enter 发送，按 Shift 和 Enter 换行', contextUse: '上下文已用 {used} / {total} 个 token', sendLoads: '发送时将加载 {name}。',
@@ -20,8 +19,7 @@ export const chat = {
   waiting: '等待模型', readingPrompt: '正在读取提示：{processed} / {total} 个 token', readingCached: '其中 {cached} 个来自缓存',
   thinking: '正在思考', thought: '思考了 {time}', thoughtShort: '思考过程', stopped: '您停止了此回答。', interrupted: '此回答被中断：生成过程中主机退出了。',
   failed: '此回答失败', emptyAnswer: '模型没有输出任何内容就结束了回答。',
-  answerStarted: '开始回答。', answerDone: '回答完毕。',
-
+  answerStarted: '开始回答。',
   copyMessage: '复制', copyCode: '复制代码', edit: '编辑', regenerate: '重新生成', previous: '上一个版本', next: '下一个版本', version: '第 {index} 个版本，共 {count} 个',
   editSend: '发送', editHint: '发送后会新建一个分支，原来的分支保留。', jump: '跳到最新', code: '代码',
 
@@ -29,15 +27,13 @@ export const chat = {
   statPromptSpeed: '提示处理速度', stats: '此回答的数据', tokens: '{n} 个 token', tokensOf: '{used} / {total}',
   stop_stop: '自然结束', stop_length: '达到长度上限', stop_cancelled: '被您停止', stop_error: '失败',
 
-  tune: '采样与系统提示词', tuneTitle: '采样', temperature: '温度', temperatureHint: '0 表示总是选择最可能的 token。', samplingTopK: 'Top-k', samplingTopKHint: '0 表示关闭。',
+  tune: '采样与系统提示词', tuneTitle: '采样', temperature: '温度', samplingTopK: 'Top-k', samplingTopKHint: '0 表示关闭。',
   topP: 'Top-p', minP: 'Min-p', repeatPenalty: '重复惩罚', seed: '种子', seedHint: '−1 表示每次使用新的种子。', maxTokens: '回答长度上限', maxTokensHint: '0 表示用完剩余的上下文。',
   systemPrompt: '系统提示词', systemPromptHint: '在对话开始前告诉模型的内容。', resetSampling: '恢复默认值',
 
   linkTitle: '打开此链接？', linkText: '它将离开 Moebius。该文本来自模型，请核对地址。', linkOpen: '在浏览器中打开', linkCopy: '复制地址', linkHost: '网站：{host}', linkRefused: '只能打开 https 地址。',
-  image: '图片（未加载）：{alt}', imageTitle: '不会加载来自网络的图片。',
-
   strip: '路由', stripShow: '显示路由条', stripHide: '隐藏路由条', stripWaiting: '生成第一个 token 时，图会亮起来。', stripDense: '此模型没有专家：每个 token 都使用全部权重。',
   stripNone: '加载混合专家模型即可观察其路由器。', stripTitle: '各层的专家负载', stripCell: '第 {layer} 层，专家 {expert}，{share}', stripCellActive: '第 {layer} 层，专家 {expert}，{share}，上一个 token 选中',
-  stripLayers: '层', stripExperts: '专家', stripTokens: '已统计 {n} 个 token', stripTable: '以表格显示', stripMap: '以图显示', stripTableTitle: '各层使用最多的专家', stripLayer: '层', stripTop: '使用最多的专家', stripRange: '{from} 到 {to}',
-  stripLow: '很少', stripHigh: '经常', stripHint: '用方向键在单元格之间移动。', stripLast: '描边单元格：上一个 token', stripPrefill: '正在读取提示', stripDecode: '正在生成', stripSummary: '{layers} 层 × {experts} 个专家，激活 {active} 个',
+  stripLayers: '层', stripTokens: '已统计 {n} 个 token', stripTable: '以表格显示', stripMap: '以图显示', stripTableTitle: '各层使用最多的专家', stripLayer: '层', stripTop: '使用最多的专家', stripRange: '{from} 到 {to}',
+  stripLow: '很少', stripHigh: '经常', stripHint: '用方向键在单元格之间移动。', stripLast: '描边单元格：上一个 token', stripSummary: '{layers} 层 × {experts} 个专家，激活 {active} 个',
 }

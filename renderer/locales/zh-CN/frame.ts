@@ -1,7 +1,7 @@
 export const common = {
-  close: '关闭', cancel: '取消', save: '保存', undo: '撤销', retry: '重试', copy: '复制', copied: '已复制', delete: '删除', rename: '重命名',
-  details: '详细信息', copyDetails: '复制详细信息', dismiss: '知道了', reset: '重置', yes: '是', no: '否', none: '无', loading: '正在加载', add: '添加',
-  showMore: '显示更多', reloadPage: '重新加载窗口', tryAnyway: '仍然加载', unknown: '未知',
+  close: '关闭', cancel: '取消', save: '保存', undo: '撤销', copied: '已复制', delete: '删除', rename: '重命名',
+  details: '详细信息', copyDetails: '复制详细信息', dismiss: '知道了', yes: '是', no: '否', add: '添加',
+  reloadPage: '重新加载窗口', tryAnyway: '仍然加载',
 }
 
 export const units = {
@@ -37,7 +37,7 @@ export const connection = {
   lostText: '正在尝试重新连接。您的对话已保存；正在生成的回答可能会中断。', lostReason: '原因：{reason}',
   restored: '与主机的连接已恢复。', noticeTitle: '主机曾意外退出并已重新启动', showLog: '显示日志', hideLog: '隐藏日志',
   mismatchTitle: '窗口与主机版本不一致', mismatchText: '更新之后可能出现这种情况。请重新加载窗口；如果无效，请重新启动 Moebius。',
-  refusedTitle: '此窗口没有访问权限', refusedText: '请打开 serve 命令输出的地址：其中包含访问令牌。',
+  refusedText: '请打开 serve 命令输出的地址：其中包含访问令牌。',
 }
 
 export const drop = {
@@ -46,9 +46,8 @@ export const drop = {
 }
 
 export const importing = {
-  busy: '正在读取模型文件', added: '已添加“{name}”。 | 已添加 {n} 个模型。', undo: '撤销', already: '该模型已在列表中。',
-  problemTitle: '此文件无法添加 | {n} 个文件无法添加', removed: '“{name}”已从列表中移除，文件未受影响。',
-  atByte: '位于第 {offset} 字节', pick: '添加模型', pickFolder: '添加文件夹', open: '在模型中显示',
+  busy: '正在读取模型文件', added: '已添加“{name}”。 | 已添加 {n} 个模型。', undo: '撤销', problemTitle: '此文件无法添加 | {n} 个文件无法添加', removed: '“{name}”已从列表中移除，文件未受影响。',
+  atByte: '位于第 {offset} 字节', pick: '添加模型',
 }
 
 export const browser = {

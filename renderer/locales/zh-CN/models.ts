@@ -1,16 +1,15 @@
 export const models = {
   title: '模型', add: '添加模型', addFolder: '添加文件夹', search: '搜索模型', searchEmpty: '没有与“{query}”匹配的模型。', list: '这台电脑上的模型',
-  emptyTitle: '还没有模型', emptyText: '将 GGUF 文件或文件夹拖放到窗口任意位置。文件保留在原处。', noneSelected: '选择一个模型以查看其内容。',
-  builtIn: '内置', loaded: '已加载', loading: '正在加载', broken: '已损坏', missing: '文件不存在', unsupported: '无法运行', moe: '{total} 个专家中激活 {active} 个', dense: '稠密',
+  emptyTitle: '还没有模型', emptyText: '将 GGUF 文件或文件夹拖放到窗口任意位置。文件保留在原处。', builtIn: '内置', loaded: '已加载', broken: '已损坏', missing: '文件不存在', unsupported: '无法运行', moe: '{total} 个专家中激活 {active} 个', dense: '稠密',
   demoTitle: '小型演示模型', demoText: '此模型专为 Moebius 训练，让首次启动就有真实的模型可运行：600 万参数，具备完整的 DeepSeek-V3 结构。它会写简单的故事和小算术题，经常出错，对世界一无所知。',
 
   load: '加载', unload: '卸载', chat: '聊天', cancelLoad: '取消加载', reveal: '在文件夹中显示', copyPath: '复制路径', remove: '从列表移除', more: '更多操作', loadingProgress: '正在加载，{percent}', loadAnyway: '仍然加载',
-  removeLoaded: '请先卸载模型，再将其从列表移除。', loadedIn: '加载用时 {time}，上下文 {seqLen} 个 token，{threads} 个线程，缓存 {cacheFormat}',
+  loadedIn: '加载用时 {time}，上下文 {seqLen} 个 token，{threads} 个线程，缓存 {cacheFormat}',
 
   tabs: '关于此模型', overview: '概览', metadata: '元数据', tensors: '张量', template: '聊天模板',
-  architecture: '架构', parametersTotal: '参数', parametersActive: '每个 token 激活', context: '上下文长度', fileSize: '文件大小', parts: '{n} 个分片', bitsPerWeight: '每权重位数',
+  parametersTotal: '参数', parametersActive: '每个 token 激活', context: '上下文长度', fileSize: '文件大小', parts: '{n} 个分片', bitsPerWeight: '每权重位数',
   bytesPerToken: '每个 token 读取', layers: '层', denseLayers: '{n} 个稠密层', embedding: '嵌入长度', experts: '专家', expertsValue: '{total} 个中的 {active} 个', sharedExperts: '{n} 个共享', groups: '专家组', groupsValue: '{total} 个中的 {active} 个',
-  mtp: '草稿层 (MTP)', vocabulary: '词表', tokenizer: '分词器', licence: '许可证', licenceNone: '文件中未注明', chatTemplate: '聊天模板', tensorCount: '张量', tokensUnit: '{n} 个 token', path: '文件',
+  mtp: '草稿层 (MTP)', vocabulary: '词表', tokenizer: '分词器', licence: '许可证', licenceNone: '文件中未注明', chatTemplate: '聊天模板', tokensUnit: '{n} 个 token', path: '文件',
 
   memory: '内存', memoryText: '加载所需的内存与当前可用内存。', memoryContext: '上下文长度', memoryWeights: '权重', memoryCache: 'KV 缓存', memoryScratch: '工作内存', memoryFits: '需要 {total}，可用 {available}：可以容纳。',
   memoryTight: '需要 {total}，可用 {available}：无法容纳。', memoryBar: '内存用途',

@@ -10,9 +10,8 @@ export const settings = {
   server: '服务器', serverEnabled: '随 Moebius 启动服务器', serverEnabledHint: '否则从服务器面板启动。', serverPort: '端口', requireToken: '要求令牌',
 
   shortcuts: '键盘快捷键', shortcutsText: '此窗口的全部快捷键。', action: '操作', keys: '按键', composerSend: '发送消息', composerLine: '在消息中换行',
-  data: '数据', dataFolder: '数据文件夹', dataFolderHint: '对话、设置和日志。模型文件保留在原处。', openFolder: '打开文件夹', copyPath: '复制路径',
+  data: '数据', dataFolderHint: '对话、设置和日志。模型文件保留在原处。', openFolder: '打开文件夹', copyPath: '复制路径',
   about: '关于', version: '版本', host: '运行方式', host_electron: '桌面应用', host_serve: 'serve，在浏览器中', host_cli: '命令行', node: 'Node', engineVersion: '引擎', backends: '计算设备', available: '可用', unavailable: '不可用', levels: '指令集',
   licences: '以 MIT 许可证开源。', privacy: '除非您要求，Moebius 不会通过网络发送任何内容。',
   resetTitle: '重置所有设置', resetText: '对话和模型会保留。', resetButton: '重置设置', resetDone: '所有设置已恢复默认值。', saveFailed: '设置未能保存',
-  sections: '分区',
 }
