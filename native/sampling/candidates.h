@@ -17,37 +17,56 @@ inline bool comes_before(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
 }
 
+// Begins as all logits in the order of ids ("dense") and becomes a list on first need, so
+// that penalties and top-k never build a list as long as the vocabulary.
 class Candidates {
  public:
-  // All tokens with a finite logit, in the order of their ids. logits: [vocab_size].
-  void assign(std::span<const float> logits);
+  // All tokens with a finite logit. logits: [vocab_size], stays the caller's, must outlive
+  // its use here and is changed by the stages.
+  void assign(std::span<float> logits);
 
-  std::vector<Candidate>& items() { return items_; }
-  const std::vector<Candidate>& items() const { return items_; }
-  size_t size() const { return items_.size(); }
+  // The list; in the order of ids until a stage sorts it.
+  std::vector<Candidate>& items();
+  // Whether no token is left.
+  bool empty() const;
+
+  // Calls logit = change(id, logit) for the given ids, each once, or for more: change must
+  // return the logit as it is for any other id.
+  template <typename Change>
+  void adjust(std::span<const int32_t> ids, const Change& change) {
+    if (!listed_) {
+      for (const int32_t id : ids) dense_[static_cast<size_t>(id)] = change(id, dense_[static_cast<size_t>(id)]);
+      return;
+    }
+    for (Candidate& c : items_) c.logit = change(c.id, c.logit);
+    sorted_ = false;
+  }
 
   // Sorts by comes_before. Does nothing when already sorted.
   void sort();
-  // Keeps the k that come first, sorted.
+  // Keeps the k that come first, sorted. k > 0.
   void keep_best(size_t k);
+  // Keeps l >= lowest.
+  void keep_at_least(float lowest);
   // Keeps the first k of the present order.
-  void keep_prefix(size_t k) { items_.resize(k); }
-  // Keeps those for which the predicate holds, in order.
-  template <typename Predicate>
-  void keep_if(const Predicate& predicate) {
-    std::erase_if(items_, [&](const Candidate& c) { return !predicate(c); });
-  }
-  // Call after changing the order or the logits by hand.
+  void keep_prefix(size_t k) { items().resize(k); }
+  // Call after changing the order by hand.
   void set_unsorted() { sorted_ = false; }
 
   float max_logit() const;
+  // The one that comes first.
+  int32_t best_id() const;
   // softmax of the logits, in the present order: f32 exponentials with the maximum
-  // subtracted, f64 sum. [size()]
+  // subtracted, f64 sum. [n]
   std::span<const float> probabilities();
 
  private:
-  std::vector<Candidate> items_;
+  void select_from_dense(size_t k);
+
+  std::span<float> dense_;        // [vocab_size]
+  std::vector<Candidate> items_;  // once listed_
   std::vector<float> probabilities_;
+  bool listed_ = false;
   bool sorted_ = false;
 };
 

@@ -38,15 +38,16 @@ void apply_penalties(Candidates& candidates, const SamplerSettings& s, std::span
   const std::span<const int32_t> window = last_tokens(history, s.repeat_last_n);
   const bool off = s.repeat_penalty == 1 && s.frequency_penalty == 0 && s.presence_penalty == 0;
   if (off || window.empty()) return;
-  for (const int32_t id : window) ++counts[static_cast<size_t>(id)];
-  for (Candidate& c : candidates.items()) {
-    const uint32_t count = counts[static_cast<size_t>(c.id)];
-    if (count == 0) continue;
-    c.logit = c.logit > 0 ? c.logit / s.repeat_penalty : c.logit * s.repeat_penalty;
-    c.logit -= static_cast<float>(count) * s.frequency_penalty + s.presence_penalty;
-  }
-  for (const int32_t id : window) counts[static_cast<size_t>(id)] = 0;
-  candidates.set_unsorted();
+  std::vector<int32_t> ids;
+  for (const int32_t id : window)
+    if (counts[static_cast<size_t>(id)]++ == 0) ids.push_back(id);
+  candidates.adjust(ids, [&](int32_t id, float logit) {
+    const uint32_t count = counts[static_cast<size_t>(id)];
+    if (count == 0) return logit;
+    const float scaled = logit > 0 ? logit / s.repeat_penalty : logit * s.repeat_penalty;
+    return scaled - (static_cast<float>(count) * s.frequency_penalty + s.presence_penalty);
+  });
+  for (const int32_t id : ids) counts[static_cast<size_t>(id)] = 0;
 }
 
 size_t tokens_after_breaker(std::span<const int32_t> history, const std::vector<std::string>& breakers,
@@ -84,19 +85,23 @@ void apply_dry(Candidates& candidates, const SamplerSettings& s, std::span<const
                            : window.size();
   if (limit < allowed) return;
   const std::vector<uint32_t> repeats = suffix_repeats(window);
-  const auto follower = [&](size_t i) { return static_cast<size_t>(window[window.size() - i]); };
-  for (size_t i = 1; i < repeats.size(); ++i)
-    lengths[follower(i)] = std::max(lengths[follower(i)], std::min(repeats[i], static_cast<uint32_t>(limit)));
+  std::vector<int32_t> ids;
+  for (size_t i = 1; i < repeats.size(); ++i) {
+    const int32_t follower = window[window.size() - i];
+    uint32_t& length = lengths[static_cast<size_t>(follower)];
+    if (repeats[i] < allowed) continue;
+    if (length == 0) ids.push_back(follower);
+    length = std::max(length, std::min(repeats[i], static_cast<uint32_t>(limit)));
+  }
   // The largest power that still is a finite penalty.
   const float max_exponent = s.dry_base > 1.000001f ? 88.0f / std::log(s.dry_base) : 1e9f;
-  for (Candidate& c : candidates.items()) {
-    const uint32_t length = lengths[static_cast<size_t>(c.id)];
-    if (length < allowed) continue;
+  candidates.adjust(ids, [&](int32_t id, float logit) {
+    const uint32_t length = lengths[static_cast<size_t>(id)];
+    if (length < allowed) return logit;
     const float exponent = std::min(static_cast<float>(length - allowed), max_exponent);
-    c.logit -= std::min(s.dry_multiplier * std::pow(s.dry_base, exponent), 1e30f);
-  }
-  for (size_t i = 1; i < repeats.size(); ++i) lengths[follower(i)] = 0;
-  candidates.set_unsorted();
+    return logit - std::min(s.dry_multiplier * std::pow(s.dry_base, exponent), 1e30f);
+  });
+  for (const int32_t id : ids) lengths[static_cast<size_t>(id)] = 0;
 }
 
 }  // namespace moebius

@@ -34,17 +34,17 @@ void check_logits(std::span<const float> logits, int32_t vocab_size) {
   if (logits.size() != static_cast<size_t>(vocab_size))
     throw Error(ErrorCode::kBadRequest,
                 format_text("sampler got %zu logits, expected %d", logits.size(), vocab_size));
-  bool ordinary = true, any_finite = false;
+  int32_t n_odd = 0, n_finite = 0;
   for (const float logit : logits) {
-    ordinary &= logit < std::numeric_limits<float>::infinity();  // false for NaN too
-    any_finite |= logit > kMinusInfinity;
+    n_odd += !(logit < std::numeric_limits<float>::infinity());  // NaN too
+    n_finite += logit > kMinusInfinity;
   }
-  if (!ordinary) {
+  if (n_odd > 0) {
     for (size_t i = 0; i < logits.size(); ++i)
       if (!(logits[i] < std::numeric_limits<float>::infinity()))
         throw Error(ErrorCode::kBadRequest, format_text("logit %zu is %s", i, std::isnan(logits[i]) ? "not a number" : "infinite"));
   }
-  if (!any_finite) throw Error(ErrorCode::kBadRequest, "every logit is minus infinity");
+  if (n_finite == 0) throw Error(ErrorCode::kBadRequest, "every logit is minus infinity");
 }
 
 // Serialises plain values for save_state.
@@ -156,7 +156,7 @@ struct Sampler::Impl {
     for (const auto& [id, bias] : settings.logit_bias) logits[static_cast<size_t>(id)] += bias;
     if (constraint) constraint->mask(logits);
     candidates.assign(logits);
-    if (candidates.size() == 0)
+    if (candidates.empty())
       throw Error(constraint ? ErrorCode::kGrammar : ErrorCode::kUnsupported,
                   constraint ? "the grammar allows none of the tokens that logit_bias leaves" : "logit_bias bans every token");
   }
@@ -191,7 +191,7 @@ struct Sampler::Impl {
 
   int32_t pick(int64_t position) {
     if (settings.temperature <= 0)
-      return std::min_element(candidates.items().begin(), candidates.items().end(), comes_before)->id;
+      return candidates.best_id();
     if (settings.mirostat) keep_surprise_below(candidates, mu);
     const std::span<const float> probabilities = candidates.probabilities();
     double total = 0;
@@ -214,7 +214,8 @@ struct Sampler::Impl {
     const auto logprob = [&](float logit) { return static_cast<float>(logit - normaliser); };
     SampledToken token{id, logprob(raw[static_cast<size_t>(id)]), {}};
     if (settings.n_probs > 0) {
-      candidates.assign(raw);
+      logits.assign(raw.begin(), raw.end());
+      candidates.assign(logits);
       candidates.keep_best(static_cast<size_t>(settings.n_probs));
       for (const Candidate& c : candidates.items()) token.top.push_back({c.id, logprob(c.logit)});
     }

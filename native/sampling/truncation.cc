@@ -9,11 +9,11 @@ namespace moebius {
 void keep_top_n_sigma(Candidates& candidates, float n) {
   double sum = 0, sum_of_squares = 0;
   for (const Candidate& c : candidates.items()) sum += c.logit;
-  const double mean = sum / static_cast<double>(candidates.size());
+  const double n_candidates = static_cast<double>(candidates.items().size());
+  const double mean = sum / n_candidates;
   for (const Candidate& c : candidates.items()) sum_of_squares += (c.logit - mean) * (c.logit - mean);
-  const double deviation = std::sqrt(sum_of_squares / static_cast<double>(candidates.size()));
-  const double lowest = candidates.max_logit() - n * deviation;
-  candidates.keep_if([&](const Candidate& c) { return c.logit >= lowest; });
+  const double deviation = std::sqrt(sum_of_squares / n_candidates);
+  candidates.keep_at_least(static_cast<float>(candidates.max_logit() - n * deviation));
 }
 
 void keep_top_p(Candidates& candidates, float p) {
@@ -40,14 +40,13 @@ void keep_top_p(Candidates& candidates, float p) {
 
 void keep_min_p(Candidates& candidates, float min_p) {
   // ln(1) and above would drop the best token itself.
-  const float lowest = candidates.max_logit() + std::log(std::min(min_p, 1.0f));
-  candidates.keep_if([&](const Candidate& c) { return c.logit >= lowest; });
+  candidates.keep_at_least(candidates.max_logit() + std::log(std::min(min_p, 1.0f)));
 }
 
 void keep_typical(Candidates& candidates, float p) {
   candidates.sort();
   const std::span<const float> probabilities = candidates.probabilities();
-  const size_t n = candidates.size();
+  const size_t n = candidates.items().size();
   std::vector<double> distance(n);
   double entropy = 0;
   for (size_t i = 0; i < n; ++i) {

@@ -12,19 +12,22 @@
 namespace moebius::test {
 namespace {
 
-Candidates from_logits(const std::vector<float>& logits) {
-  Candidates candidates;
-  candidates.assign(logits);
-  return candidates;
-}
+// Candidates over logits of their own.
+struct OwnedCandidates : Candidates {
+  explicit OwnedCandidates(std::vector<float> values) : logits(std::move(values)) { assign(logits); }
+  OwnedCandidates(const OwnedCandidates&) = delete;
+  std::vector<float> logits;
+};
 
-Candidates from_probabilities(const std::vector<double>& probabilities) {
+OwnedCandidates from_logits(const std::vector<float>& logits) { return OwnedCandidates(logits); }
+
+OwnedCandidates from_probabilities(const std::vector<double>& probabilities) {
   std::vector<float> logits;
   for (const double p : probabilities) logits.push_back(static_cast<float>(std::log(p)));
-  return from_logits(logits);
+  return OwnedCandidates(logits);
 }
 
-std::string ids(const Candidates& candidates) {
+std::string ids(Candidates& candidates) {
   std::string text;
   for (const Candidate& c : candidates.items()) {
     if (!text.empty()) text += ' ';
@@ -33,7 +36,7 @@ std::string ids(const Candidates& candidates) {
   return text;
 }
 
-float logit_of(const Candidates& candidates, int32_t id) {
+float logit_of(Candidates& candidates, int32_t id) {
   for (const Candidate& c : candidates.items())
     if (c.id == id) return c.logit;
   return std::numeric_limits<float>::quiet_NaN();
@@ -88,17 +91,54 @@ TEST(random_unit_is_uniform_and_keyed) {
 }
 
 TEST(top_k_orders_and_breaks_ties_by_id) {
-  Candidates c = from_logits({1, 3, 2, 3, 0});
+  OwnedCandidates c = from_logits({1, 3, 2, 3, 0});
   c.keep_best(3);
   CHECK_EQ(ids(c), "1 3 2");
   c.keep_best(100);
   CHECK_EQ(ids(c), "1 3 2");
 }
 
+TEST(top_k_by_selection_equals_a_full_sort) {
+  for (const int levels : {3, 50, 100000}) {  // few levels: many ties
+    std::vector<float> logits;
+    for (uint32_t i = 0; i < 5003; ++i) logits.push_back(static_cast<float>(i * 2654435761u / 64 % static_cast<uint32_t>(levels)));
+    logits[17] = -std::numeric_limits<float>::infinity();
+    OwnedCandidates all = from_logits(logits);
+    all.sort();
+    CHECK_EQ(all.items().size(), size_t{5002});
+    for (const size_t k : {1, 2, 40, 1000, 3000, 6000}) {
+      OwnedCandidates c = from_logits(logits);
+      c.keep_best(k);
+      CHECK_EQ(c.items().size(), std::min<size_t>(k, 5002));
+      CHECK_EQ(c.best_id(), all.items()[0].id);
+      for (size_t i = 0; i < c.items().size(); ++i) CHECK_EQ(c.items()[i].id, all.items()[i].id);
+    }
+  }
+}
+
+TEST(dense_and_listed_candidates_agree) {
+  const std::vector<float> logits = {1, -2, 5, 5, -std::numeric_limits<float>::infinity(), 0};
+  OwnedCandidates dense = from_logits(logits);
+  OwnedCandidates listed = from_logits(logits);
+  CHECK_EQ(listed.items().size(), size_t{5});
+  CHECK_EQ(dense.best_id(), 2);
+  CHECK_EQ(listed.best_id(), 2);
+  const auto halve = [](int32_t id, float logit) { return id == 2 ? logit / 2 : logit; };
+  dense.adjust(std::vector<int32_t>{2}, halve);
+  listed.adjust(std::vector<int32_t>{2}, halve);
+  CHECK_EQ(dense.best_id(), 3);
+  CHECK_EQ(listed.best_id(), 3);
+  CHECK_EQ(dense.max_logit(), 5.0f);
+  dense.keep_at_least(0);
+  listed.keep_at_least(0);
+  CHECK_EQ(ids(dense), "0 2 3 5");
+  CHECK_EQ(ids(listed), "0 2 3 5");
+}
+
 TEST(top_p_keeps_the_smallest_prefix) {
   const std::vector<double> p = {0.1, 0.4, 0.2, 0.3};
   const auto kept = [&](float limit) {
-    Candidates c = from_probabilities(p);
+    OwnedCandidates c = from_probabilities(p);
     keep_top_p(c, limit);
     return ids(c);
   };
@@ -113,20 +153,21 @@ TEST(top_p_keeps_the_smallest_prefix) {
 TEST(top_p_on_many_tokens_equals_a_full_sort) {
   std::vector<float> logits;
   for (int i = 0; i < 5000; ++i) logits.push_back(static_cast<float>(std::fmod(i * 0.6180339887, 1.0)));
-  Candidates c = from_logits(logits), all = from_logits(logits);
+  OwnedCandidates c = from_logits(logits);
+  OwnedCandidates all = from_logits(logits);
   keep_top_p(c, 0.5f);
   all.sort();
   const auto probabilities = all.probabilities();
   double sum = 0;
   size_t n = 0;
   while (sum < 0.5) sum += probabilities[n++];
-  CHECK_NEAR(static_cast<double>(c.size()), static_cast<double>(n), 1.0);
-  for (size_t i = 0; i < c.size(); ++i) CHECK_EQ(c.items()[i].id, all.items()[i].id);
+  CHECK_NEAR(static_cast<double>(c.items().size()), static_cast<double>(n), 1.0);
+  for (size_t i = 0; i < c.items().size(); ++i) CHECK_EQ(c.items()[i].id, all.items()[i].id);
 }
 
 TEST(min_p_is_relative_to_the_best) {
   const auto kept = [](float limit) {
-    Candidates c = from_probabilities({0.05, 0.5, 0.25, 0.2});
+    OwnedCandidates c = from_probabilities({0.05, 0.5, 0.25, 0.2});
     keep_min_p(c, limit);
     return ids(c);
   };
@@ -140,7 +181,7 @@ TEST(min_p_is_relative_to_the_best) {
 TEST(typical_keeps_those_nearest_the_entropy) {
   // Entropy of (0.5, 0.25, 0.125, 0.125) is 1.2130 nats; surprises 0.693, 1.386, 2.079, 2.079.
   const auto kept = [](float limit) {
-    Candidates c = from_probabilities({0.5, 0.25, 0.125, 0.125});
+    OwnedCandidates c = from_probabilities({0.5, 0.25, 0.125, 0.125});
     keep_typical(c, limit);
     return ids(c);
   };
@@ -153,7 +194,7 @@ TEST(typical_keeps_those_nearest_the_entropy) {
 TEST(top_n_sigma_counts_standard_deviations) {
   // Mean 2, variance 2, deviation 1.41421.
   const auto kept = [](float n) {
-    Candidates c = from_logits({0, 1, 2, 3, 4});
+    OwnedCandidates c = from_logits({0, 1, 2, 3, 4});
     keep_top_n_sigma(c, n);
     return ids(c);
   };
@@ -164,7 +205,7 @@ TEST(top_n_sigma_counts_standard_deviations) {
 
 TEST(xtc_keeps_only_the_least_of_the_likely) {
   const auto kept = [](float threshold) {
-    Candidates c = from_probabilities({0.4, 0.3, 0.2, 0.1});
+    OwnedCandidates c = from_probabilities({0.4, 0.3, 0.2, 0.1});
     exclude_top_choices(c, threshold);
     return ids(c);
   };
@@ -175,10 +216,10 @@ TEST(xtc_keeps_only_the_least_of_the_likely) {
 }
 
 TEST(temperature_divides_and_survives_extremes) {
-  Candidates c = from_logits({1, 3});
+  OwnedCandidates c = from_logits({1, 3});
   apply_temperature(c, 0.5f);
   CHECK_NEAR(c.items()[1].logit - c.items()[0].logit, 4.0, 1e-6);
-  Candidates tiny = from_logits({1e30f, 2e30f});
+  OwnedCandidates tiny = from_logits({1e30f, 2e30f});
   apply_temperature(tiny, 1e-30f);
   CHECK_EQ(tiny.probabilities()[1], 1.0f);
   CHECK_EQ(tiny.probabilities()[0], 0.0f);
@@ -191,7 +232,7 @@ TEST(penalties_follow_the_formula) {
   s.presence_penalty = 0.25f;
   s.repeat_last_n = 3;
   std::vector<uint32_t> scratch(4);
-  Candidates c = from_logits({2, -2, 2, 2});
+  OwnedCandidates c = from_logits({2, -2, 2, 2});
   apply_penalties(c, s, std::vector<int32_t>{3, 3, 0, 1, 0}, scratch);  // window: 0 1 0
   CHECK_NEAR(logit_of(c, 0), 2.0 / 2 - 2 * 0.5 - 0.25, 1e-6);
   CHECK_NEAR(logit_of(c, 1), -2.0 * 2 - 0.5 - 0.25, 1e-6);
@@ -199,11 +240,11 @@ TEST(penalties_follow_the_formula) {
   CHECK_NEAR(logit_of(c, 3), 2.0, 1e-6);
   for (const uint32_t count : scratch) CHECK_EQ(count, 0u);
   s.repeat_last_n = -1;
-  Candidates all = from_logits({2, -2, 2, 2});
+  OwnedCandidates all = from_logits({2, -2, 2, 2});
   apply_penalties(all, s, std::vector<int32_t>{3, 3, 0, 1, 0}, scratch);
   CHECK_NEAR(logit_of(all, 3), 2.0 / 2 - 2 * 0.5 - 0.25, 1e-6);
   s.repeat_last_n = 0;
-  Candidates none = from_logits({2, -2, 2, 2});
+  OwnedCandidates none = from_logits({2, -2, 2, 2});
   apply_penalties(none, s, std::vector<int32_t>{0}, scratch);
   CHECK_EQ(logit_of(none, 0), 2.0f);
 }
@@ -219,7 +260,7 @@ SamplerSettings dry_settings() {
 
 std::vector<float> dry_logits(const SamplerSettings& s, const std::vector<int32_t>& history, const TokenTable* table) {
   std::vector<uint32_t> scratch(10);
-  Candidates c = from_logits(std::vector<float>(10, 0.0f));
+  OwnedCandidates c = from_logits(std::vector<float>(10, 0.0f));
   apply_dry(c, s, history, table, scratch);
   for (const uint32_t length : scratch) CHECK_EQ(length, 0u);
   std::vector<float> logits;
@@ -259,7 +300,7 @@ TEST(dry_window_and_breakers) {
 }
 
 TEST(mirostat_limit_keeps_at_least_one) {
-  Candidates c = from_probabilities({0.5, 0.25, 0.125, 0.125});
+  OwnedCandidates c = from_probabilities({0.5, 0.25, 0.125, 0.125});
   keep_surprise_below(c, 2.01f);
   CHECK_EQ(ids(c), "0 1");
   keep_surprise_below(c, 0.0f);
