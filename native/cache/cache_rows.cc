@@ -29,11 +29,12 @@ CacheRows::CacheRows(CacheFormat format, int64_t n, int64_t head_dim, int64_t ma
 
 void CacheRows::store(OpContext& op, int64_t position, const Rows& src) {
   if (position < 0 || position + src.n_rows > max_rows_ || src.n != n_)
-    throw Error(ErrorCode::kInternal,
-                format_text("[cache] expected rows of %lld below position %lld, got %lld rows of %lld at %lld",
-                            static_cast<long long>(n_), static_cast<long long>(max_rows_),
-                            static_cast<long long>(src.n_rows), static_cast<long long>(src.n),
-                            static_cast<long long>(position)));
+    throw Error(
+        ErrorCode::kInternal,
+        format_text("[cache] expected rows of %lld below position %lld, got %lld rows of %lld at %lld",
+                    static_cast<long long>(n_), static_cast<long long>(max_rows_),
+                    static_cast<long long>(src.n_rows), static_cast<long long>(src.n),
+                    static_cast<long long>(position)));
   store_cache_rows(op, src, format_, row(position), row_bytes_);
 }
 

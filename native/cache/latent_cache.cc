@@ -2,8 +2,8 @@
 
 namespace moebius {
 
-LatentCache::LatentCache(CacheFormat format, int64_t n_layers, int64_t kv_lora_rank,
-                         int64_t qk_rope_head_dim, int64_t max_seq_len)
+LatentCache::LatentCache(CacheFormat format, int64_t n_layers, int64_t kv_lora_rank, int64_t qk_rope_head_dim,
+                         int64_t max_seq_len)
     : format_(format), kv_lora_rank_(kv_lora_rank), max_seq_len_(max_seq_len) {
   const int64_t n = kv_lora_rank + qk_rope_head_dim;
   for (int64_t layer = 0; layer < n_layers; ++layer) rows_.emplace_back(format, n, n, max_seq_len);

@@ -38,9 +38,12 @@ class Identity {
   }
   void add(const std::string& text) { add(text.data(), text.size()); }
   template <typename T>
-  void add_value(T value) { mix(static_cast<uint64_t>(value)); }
+  void add_value(T value) {
+    mix(static_cast<uint64_t>(value));
+  }
   std::string text() const {
-    return format_text("%016llx%016llx", static_cast<unsigned long long>(low_), static_cast<unsigned long long>(high_));
+    return format_text("%016llx%016llx", static_cast<unsigned long long>(low_),
+                       static_cast<unsigned long long>(high_));
   }
 
  private:
@@ -84,19 +87,23 @@ std::vector<SamplingSuggestion> sampling_suggestions(const GgufMetadata& metadat
   std::vector<SamplingSuggestion> suggestions;
   for (const GgufEntry& entry : metadata.entries())
     if (entry.key.rfind(prefix, 0) == 0 && !entry.value.is_array)
-      if (const auto value = entry.value.number()) suggestions.push_back({entry.key.substr(prefix.size()), *value});
+      if (const auto value = entry.value.number())
+        suggestions.push_back({entry.key.substr(prefix.size()), *value});
   return suggestions;
 }
 
 MetadataScalar scalar_of(const GgufValue& value, uint64_t index) {
   switch (value.type) {
-    case GgufType::kBool: return value.boolean(index).value_or(false);
+    case GgufType::kBool:
+      return value.boolean(index).value_or(false);
     case GgufType::kF32:
-    case GgufType::kF64: return value.number(index).value_or(0);
+    case GgufType::kF64:
+      return value.number(index).value_or(0);
     case GgufType::kU64:
       if (const auto number = value.integer(index)) return static_cast<uint64_t>(*number);
       return value.number(index).value_or(0);  // above 2^63
-    default: return value.integer(index).value_or(0);
+    default:
+      return value.integer(index).value_or(0);
   }
 }
 
@@ -128,7 +135,8 @@ std::vector<MetadataScalar> first_texts(const GgufValue& value, uint64_t n) {
 // Share of a class that one decoded token reads.
 double share_per_token(const std::string& name, const ModelConfig& config) {
   if (name == "experts")
-    return static_cast<double>(config.moe.n_active_experts) / static_cast<double>(std::max<int64_t>(config.moe.n_routed_experts, 1));
+    return static_cast<double>(config.moe.n_active_experts) /
+           static_cast<double>(std::max<int64_t>(config.moe.n_routed_experts, 1));
   if (name == "embedding") return 1 / static_cast<double>(std::max<int64_t>(config.vocab_size, 1));
   return name == "mtp" || name == "other" ? 0 : 1;
 }
@@ -157,7 +165,8 @@ ModelInfo describe_file(const GgufModelFile& file) {
   return info;
 }
 
-void describe_model(const ModelConfig& config, const ModelWeights& weights, const DerivationLog& log, ModelInfo& info) {
+void describe_model(const ModelConfig& config, const ModelWeights& weights, const DerivationLog& log,
+                    ModelInfo& info) {
   info.n_layers = config.n_layers;
   info.n_mtp_layers = config.n_mtp_layers;
   info.hidden_size = config.hidden_size;
@@ -195,7 +204,8 @@ void describe_model(const ModelConfig& config, const ModelWeights& weights, cons
         info.group_rule = group_rule_name(layer.router.rule.group_rule);
     }
   }
-  for (const DerivationNote& note : log.notes) info.derived.push_back({note.name, note.value, note.origin, note.source});
+  for (const DerivationNote& note : log.notes)
+    info.derived.push_back({note.name, note.value, note.origin, note.source});
   info.warnings.insert(info.warnings.end(), log.warnings.begin(), log.warnings.end());
 }
 
@@ -219,18 +229,23 @@ void describe_tensors(const GgufModelFile& file, const ModelConfig& config, Mode
   const bool is_tied = file.find_tensor("output.weight") == nullptr;
   for (auto& [name, of] : classes) {
     of.name = name;
-    of.bits_per_weight = of.parameters > 0 ? static_cast<double>(of.bytes) * 8 / static_cast<double>(of.parameters) : 0;
+    of.bits_per_weight =
+        of.parameters > 0 ? static_cast<double>(of.bytes) * 8 / static_cast<double>(of.parameters) : 0;
     const double share = name == "embedding" && is_tied ? 1 : share_per_token(name, config);
     of.bytes_per_token = static_cast<uint64_t>(static_cast<double>(of.bytes) * share);
     info.bytes_per_token += of.bytes_per_token;
-    if (name == "embedding") info.parameters_active += is_tied ? of.parameters : 0;
-    else info.parameters_active += static_cast<int64_t>(static_cast<double>(of.parameters) * share);
+    if (name == "embedding")
+      info.parameters_active += is_tied ? of.parameters : 0;
+    else
+      info.parameters_active += static_cast<int64_t>(static_cast<double>(of.parameters) * share);
     info.tensor_classes.push_back(of);
   }
-  if (info.parameters_total > 0) info.bits_per_weight = static_cast<double>(bits) / static_cast<double>(info.parameters_total);
+  if (info.parameters_total > 0)
+    info.bits_per_weight = static_cast<double>(bits) / static_cast<double>(info.parameters_total);
   for (const auto& [id, format] : formats) info.quant_formats.push_back(format);
-  std::sort(info.quant_formats.begin(), info.quant_formats.end(),
-            [](const auto& a, const auto& b) { return a.bytes != b.bytes ? a.bytes > b.bytes : a.name < b.name; });
+  std::sort(info.quant_formats.begin(), info.quant_formats.end(), [](const auto& a, const auto& b) {
+    return a.bytes != b.bytes ? a.bytes > b.bytes : a.name < b.name;
+  });
   if (!info.quant_formats.empty()) info.main_quant_format = info.quant_formats.front().name;
 }
 

@@ -32,7 +32,8 @@ Generation::Generation(uint64_t id, const Model::State& model, GenerateRequest r
     : id_(id),
       model_(model),
       request_(checked(model, std::move(request))),
-      sampler_(request_.sampler, model.tokenizer->vocab_size(), model.token_table, std::move(request_.constraint)),
+      sampler_(request_.sampler, model.tokenizer->vocab_size(), model.token_table,
+               std::move(request_.constraint)),
       decoder_(*model.tokenizer, decode_options(request_.print_special)),
       submitted_(Clock::now()) {
   use_.emplace(request_.session->state());
@@ -50,8 +51,9 @@ void Generation::begin() {
   stats_.queue_ms = std::chrono::duration<double, std::milli>(started_ - submitted_).count();
   Session::State& session = this->session();
   const auto n = std::min(session.tokens.size(), request_.prompt.size());
-  const auto same = std::mismatch(request_.prompt.begin(), request_.prompt.begin() + static_cast<std::ptrdiff_t>(n),
-                                  session.tokens.begin());
+  const auto same =
+      std::mismatch(request_.prompt.begin(), request_.prompt.begin() + static_cast<std::ptrdiff_t>(n),
+                    session.tokens.begin());
   // The last prompt token is always evaluated: its logits choose the first new one.
   n_prompt_done_ = std::min<int64_t>(same.first - request_.prompt.begin(), stats_.prompt_tokens - 1);
   session.resize(n_prompt_done_);
@@ -59,7 +61,8 @@ void Generation::begin() {
 }
 
 std::span<const int32_t> Generation::next_chunk() const {
-  const int64_t chunk = std::min(request_.session->options().prefill_chunk, stats_.prompt_tokens - n_prompt_done_);
+  const int64_t chunk =
+      std::min(request_.session->options().prefill_chunk, stats_.prompt_tokens - n_prompt_done_);
   return {request_.prompt.data() + n_prompt_done_, static_cast<size_t>(chunk)};
 }
 
@@ -71,11 +74,13 @@ void Generation::chunk_done(int64_t n_tokens) {
   n_prompt_done_ += n_tokens;
   stats_.prompt_ms = ms_since(started_);
   if (request_.on_prompt_progress)
-    request_.on_prompt_progress({n_prompt_done_, stats_.prompt_tokens, stats_.cached_tokens, stats_.prompt_ms});
+    request_.on_prompt_progress(
+        {n_prompt_done_, stats_.prompt_tokens, stats_.cached_tokens, stats_.prompt_ms});
 }
 
 bool Generation::is_stop(int32_t id) const {
-  if (std::find(request_.stop_ids.begin(), request_.stop_ids.end(), id) != request_.stop_ids.end()) return true;
+  if (std::find(request_.stop_ids.begin(), request_.stop_ids.end(), id) != request_.stop_ids.end())
+    return true;
   return request_.stop_at_end_of_generation && model_.tokenizer->is_end_of_generation(id);
 }
 

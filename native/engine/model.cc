@@ -25,7 +25,8 @@ Backend& backend_by_id(const std::string& id) {
     if (id == backend->id()) return *backend;
     known = std::string(backend->id()) + ", " + known;
   }
-  throw Error(ErrorCode::kBadRequest, format_text("backend: expected one of %s, got '%.32s'", known.c_str(), id.c_str()));
+  throw Error(ErrorCode::kBadRequest,
+              format_text("backend: expected one of %s, got '%.32s'", known.c_str(), id.c_str()));
 }
 
 // Reads one byte of every page, so that the first token does not wait for the disk.
@@ -57,12 +58,14 @@ void warn_of_ignored(ModelInfo& info) {
 Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Model::~Model() = default;
 
-std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& options, const LoadProgress& progress) {
+std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& options,
+                                   const LoadProgress& progress) {
   auto state = std::make_unique<State>();
   state->backend = &backend_by_id(options.backend);
   if (!state->backend->available())
-    throw Error(ErrorCode::kUnsupported, format_text("backend %s is not available: %s", options.backend.c_str(),
-                                                     state->backend->unavailable_reason().c_str()));
+    throw Error(ErrorCode::kUnsupported,
+                format_text("backend %s is not available: %s", options.backend.c_str(),
+                            state->backend->unavailable_reason().c_str()));
   state->exact = options.exact;
   state->file = std::make_unique<GgufModelFile>(path, gguf_overrides(options.overrides));
   const GgufModelFile& file = *state->file;
@@ -104,7 +107,8 @@ std::vector<int64_t> Model::moe_layers() const {
   return layers;
 }
 
-FileInspection inspect(const std::string& path, const std::vector<std::pair<std::string, std::string>>& overrides) {
+FileInspection inspect(const std::string& path,
+                       const std::vector<std::pair<std::string, std::string>>& overrides) {
   const GgufModelFile file(path, gguf_overrides(overrides));
   FileInspection inspection;
   inspection.info = describe_file(file);
@@ -112,8 +116,9 @@ FileInspection inspect(const std::string& path, const std::vector<std::pair<std:
   inspection.tensors = list_tensors(file);
   ModelConfig config;
   try {
-      ConfigReader reader(file);
-    const DecoderModel decoder = load_decoder(file, reader, /*headers_only=*/true, inspection.info.ignored_tensors);
+    ConfigReader reader(file);
+    const DecoderModel decoder =
+        load_decoder(file, reader, /*headers_only=*/true, inspection.info.ignored_tensors);
     config = decoder.config;
     describe_model(config, decoder.weights, reader.log(), inspection.info);
     warn_of_ignored(inspection.info);

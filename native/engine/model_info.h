@@ -15,8 +15,8 @@ namespace moebius {
 // One derived value. origin: "key", "tensor" (its shape), "table" (the fallback for old
 // files), "override" (given by the user), "default" or "family" (fixed by the architecture).
 struct DerivedValue {
-  std::string name;    // glossary name, "n_active_groups"
-  std::string value;   // as text, "4"
+  std::string name;   // glossary name, "n_active_groups"
+  std::string value;  // as text, "4"
   std::string origin;
   std::string source;  // key or tensor name, empty for defaults
 };
@@ -57,10 +57,10 @@ struct LayerInfo {
 };
 
 struct ModelInfo {
-  std::string path;          // of the first part
+  std::string path;  // of the first part
   std::vector<std::string> parts;
-  uint64_t file_bytes = 0;   // all parts
-  std::string identity;      // 32 hex digits over metadata and tensor table; names snapshots
+  uint64_t file_bytes = 0;  // all parts
+  std::string identity;     // 32 hex digits over metadata and tensor table; names snapshots
 
   std::string architecture;  // "deepseek2"
   std::string name;          // general.name, may be empty
@@ -70,7 +70,7 @@ struct ModelInfo {
   int64_t n_mtp_layers = 0;  // present in the file
   int64_t n_dense_layers = 0;
   int64_t hidden_size = 0, vocab_size = 0;
-  int64_t max_seq_len = 0;   // what the model was made for
+  int64_t max_seq_len = 0;  // what the model was made for
   int64_t n_heads = 0, n_kv_heads = 0, key_dim = 0, value_dim = 0;
   bool is_mla = false;
   int64_t q_lora_rank = 0, kv_lora_rank = 0;
@@ -79,8 +79,8 @@ struct ModelInfo {
   bool is_moe = false;
   int64_t n_routed_experts = 0, n_active_experts = 0, n_shared_experts = 0;
   int64_t n_expert_groups = 1, n_active_groups = 1;
-  std::string score_func;    // "softmax", "sigmoid", "softmax_selected", "sqrt_softplus"
-  std::string group_rule;    // "max", "sum_of_top_two", "" without groups
+  std::string score_func;  // "softmax", "sigmoid", "softmax_selected", "sqrt_softplus"
+  std::string group_rule;  // "max", "sum_of_top_two", "" without groups
   bool has_selection_bias = false;
   bool normalizes_weights = false;
   double routed_scaling_factor = 1;
@@ -108,7 +108,7 @@ using MetadataScalar = std::variant<bool, int64_t, uint64_t, double, std::string
 // Arrays are summarised: count and the first eight elements. Strings are cut at 64 KiB.
 struct MetadataEntry {
   std::string key;
-  std::string type;          // "u32", "string", ... ; of the elements for arrays
+  std::string type;  // "u32", "string", ... ; of the elements for arrays
   bool is_array = false;
   uint64_t count = 1;
   std::vector<MetadataScalar> values;
@@ -119,8 +119,8 @@ struct TensorEntry {
   std::string quant_format;
   std::vector<int64_t> shape;  // GGUF order, first is contiguous
   uint64_t bytes = 0;
-  int part = 0;                // of a split set
-  uint64_t offset = 0;         // from the start of that part
+  int part = 0;         // of a split set
+  uint64_t offset = 0;  // from the start of that part
 };
 
 // A file seen without loading it. `info` holds what could be derived; when the model cannot

@@ -16,8 +16,9 @@ std::shared_ptr<Session> fresh_session(const std::shared_ptr<Model>& model, size
   options.max_seq_len = std::max<int64_t>(static_cast<int64_t>(n_tokens), 1);
   options.cache_format = CacheFormat::kF32;
   if (options.max_seq_len > model->info().max_seq_len)
-    throw Error(ErrorCode::kContextLength, format_text("%zu tokens do not fit the model's context length of %lld", n_tokens,
-                                                       static_cast<long long>(model->info().max_seq_len)));
+    throw Error(ErrorCode::kContextLength,
+                format_text("%zu tokens do not fit the model's context length of %lld", n_tokens,
+                            static_cast<long long>(model->info().max_seq_len)));
   return Session::create(model, options);
 }
 
@@ -33,7 +34,8 @@ class RouteCollector final : public RoutingObserver {
     };
     copy(result_.expert_ids, batch.expert_ids, result_.n_active_experts);
     copy(result_.routing_weights, batch.routing_weights, result_.n_active_experts);
-    if (!result_.router_logits.empty()) copy(result_.router_logits, batch.router_logits, result_.n_routed_experts);
+    if (!result_.router_logits.empty())
+      copy(result_.router_logits, batch.router_logits, result_.n_routed_experts);
   }
 
  private:
@@ -49,7 +51,8 @@ Logits logits(const std::shared_ptr<Model>& model, std::span<const int32_t> toke
   return fresh_session(model, tokens.size())->evaluate(tokens, options);
 }
 
-RouteResult route(const std::shared_ptr<Model>& model, std::span<const int32_t> tokens, bool with_router_logits) {
+RouteResult route(const std::shared_ptr<Model>& model, std::span<const int32_t> tokens,
+                  bool with_router_logits) {
   const ModelConfig& config = model->state().decoder.config;
   if (!config.is_moe) throw Error(ErrorCode::kUnsupported, "this model has no experts to route to");
   RouteResult result;
@@ -72,7 +75,8 @@ RouteResult route(const std::shared_ptr<Model>& model, std::span<const int32_t> 
 Logits mtp_logits(const std::shared_ptr<Model>& model, std::span<const int32_t> tokens) {
   Model::State& state = model->state();
   const ModelConfig& config = state.decoder.config;
-  if (config.n_mtp_layers == 0) throw Error(ErrorCode::kUnsupported, "this model has no multi-token-prediction layer");
+  if (config.n_mtp_layers == 0)
+    throw Error(ErrorCode::kUnsupported, "this model has no multi-token-prediction layer");
   const int64_t n_rows = std::max<int64_t>(static_cast<int64_t>(tokens.size()) - 1, 0);
   Logits logits(n_rows, config.vocab_size);
   if (n_rows == 0) return logits;
@@ -101,7 +105,8 @@ Logits mtp_logits(const std::shared_ptr<Model>& model, std::span<const int32_t> 
   batch.spans = {&span, 1};
   batch.logit_rows = all_rows;
   const Rows hidden{final_hidden.as<float>(), n_rows, config.hidden_size, config.hidden_size};
-  forward_mtp(state.decoder, op, batch, hidden, {logits.row(0).data(), n_rows, config.vocab_size, config.vocab_size});
+  forward_mtp(state.decoder, op, batch, hidden,
+              {logits.row(0).data(), n_rows, config.vocab_size, config.vocab_size});
   return logits;
 }
 

@@ -78,14 +78,16 @@ bool Scheduler::State::admit() {
 
 void Scheduler::State::drop_ended() {
   for (const GenerationPtr& each : active)
-    if (each->cancelled().load() && !each->is_ended()) guarded(*each, [&] { each->end(EndReason::kCancelled); });
+    if (each->cancelled().load() && !each->is_ended())
+      guarded(*each, [&] { each->end(EndReason::kCancelled); });
   const std::lock_guard<std::mutex> lock(mutex);
   active.remove_if([](const GenerationPtr& each) { return each->is_ended(); });
 }
 
 // One chunk of the oldest waiting prompt, so that running answers go on in between.
 void Scheduler::State::prefill_one() {
-  const auto at = std::find_if(active.begin(), active.end(), [](const GenerationPtr& each) { return each->is_prefilling(); });
+  const auto at = std::find_if(active.begin(), active.end(),
+                               [](const GenerationPtr& each) { return each->is_prefilling(); });
   if (at == active.end()) return;
   const GenerationPtr generation = *at;
   guarded(*generation, [&] {
@@ -121,13 +123,13 @@ void Scheduler::State::decode_all() {
   for (const GenerationPtr& each : active)
     if (!each->is_ended() && !each->is_prefilling()) ready.push_back(each);
   for (size_t begin = 0; begin < ready.size(); begin += kMaxDecodeRows) {
-    const std::span<const GenerationPtr> batch(ready.data() + begin, std::min(kMaxDecodeRows, ready.size() - begin));
+    const std::span<const GenerationPtr> batch(ready.data() + begin,
+                                               std::min(kMaxDecodeRows, ready.size() - begin));
     try {
       decode(batch);
     } catch (const std::exception&) {
       // One row spoiled the step; alone, each of the others still succeeds.
-      for (const GenerationPtr& each : batch)
-        guarded(*each, [&] { decode({&each, 1}); });
+      for (const GenerationPtr& each : batch) guarded(*each, [&] { decode({&each, 1}); });
     }
   }
 }
@@ -203,10 +205,14 @@ int64_t Scheduler::n_queued() const {
 
 const char* end_reason_name(EndReason reason) {
   switch (reason) {
-    case EndReason::kStop: return "stop";
-    case EndReason::kLength: return "length";
-    case EndReason::kCancelled: return "cancelled";
-    case EndReason::kError: return "error";
+    case EndReason::kStop:
+      return "stop";
+    case EndReason::kLength:
+      return "length";
+    case EndReason::kCancelled:
+      return "cancelled";
+    case EndReason::kError:
+      return "error";
   }
   return "";
 }

@@ -20,7 +20,7 @@ class Model;
 class Session;
 
 struct PromptProgress {
-  int64_t tokens_done = 0;    // cached ones included
+  int64_t tokens_done = 0;  // cached ones included
   int64_t tokens_total = 0;
   int64_t tokens_cached = 0;  // found in the session already
   double ms = 0;              // since the prompt's first step
@@ -30,34 +30,34 @@ struct TokenEvent {
   int64_t index = 0;     // 0 = first generated
   int64_t position = 0;  // in the sequence
   int32_t id = -1;
-  std::string text;      // text completed by this token, valid UTF-8, possibly empty
+  std::string text;  // text completed by this token, valid UTF-8, possibly empty
   float logprob = 0;
   std::vector<TokenProbability> top;  // SamplerSettings::n_probs of them
-  double ms = 0;         // of the step that made it
+  double ms = 0;                      // of the step that made it
 };
 
 enum class EndReason {
-  kStop,       // a stop token, end of generation or a finished grammar
-  kLength,     // max_tokens or max_seq_len reached
+  kStop,    // a stop token, end of generation or a finished grammar
+  kLength,  // max_tokens or max_seq_len reached
   kCancelled,
   kError,
 };
 const char* end_reason_name(EndReason reason);  // "stop", "length", "cancelled", "error"
 
 struct GenerateStats {
-  int64_t prompt_tokens = 0;   // all
-  int64_t cached_tokens = 0;   // of those, not evaluated again
-  double queue_ms = 0;         // waiting before the first step
+  int64_t prompt_tokens = 0;  // all
+  int64_t cached_tokens = 0;  // of those, not evaluated again
+  double queue_ms = 0;        // waiting before the first step
   double prompt_ms = 0;
   int64_t generated_tokens = 0;
-  double decode_ms = 0;        // from the first token to the last
-  double first_token_ms = 0;   // from submit
+  double decode_ms = 0;       // from the first token to the last
+  double first_token_ms = 0;  // from submit
 };
 
 struct GenerateEnd {
   EndReason reason = EndReason::kStop;
-  int32_t stop_id = -1;        // the token that ended it, not reported as a TokenEvent
-  std::string text;            // rest of the stream decoder: U+FFFD for a broken character
+  int32_t stop_id = -1;                         // the token that ended it, not reported as a TokenEvent
+  std::string text;                             // rest of the stream decoder: U+FFFD for a broken character
   ErrorCode error_code = ErrorCode::kInternal;  // with kError only
   std::string error_message;
   GenerateStats stats;

@@ -24,11 +24,13 @@ int64_t default_prefill_chunk(const ModelConfig& config) {
 SessionOptions resolve(const ModelConfig& config, SessionOptions options) {
   if (options.max_seq_len == 0) options.max_seq_len = config.max_seq_len;
   if (options.max_seq_len < 1 || options.max_seq_len > config.max_seq_len)
-    throw Error(ErrorCode::kBadRequest, format_text("max_seq_len: expected 1 to %lld for this model, got %lld",
-                                                    number(config.max_seq_len), number(options.max_seq_len)));
+    throw Error(ErrorCode::kBadRequest,
+                format_text("max_seq_len: expected 1 to %lld for this model, got %lld",
+                            number(config.max_seq_len), number(options.max_seq_len)));
   if (options.prefill_chunk == 0) options.prefill_chunk = default_prefill_chunk(config);
   if (options.prefill_chunk < 1 || options.prefill_chunk > 65536)
-    throw Error(ErrorCode::kBadRequest, format_text("prefill_chunk: expected 1 to 65536, got %lld", number(options.prefill_chunk)));
+    throw Error(ErrorCode::kBadRequest,
+                format_text("prefill_chunk: expected 1 to 65536, got %lld", number(options.prefill_chunk)));
   return options;
 }
 
@@ -41,7 +43,8 @@ int64_t logit_rows(WantLogits want, int64_t n_tokens) {
 
 SessionUse::SessionUse(const Session::State& session) : session_(&session) {
   if (session.in_use.exchange(true))
-    throw Error(ErrorCode::kBadRequest, "the session is being used by another request", "Cancel that request first.");
+    throw Error(ErrorCode::kBadRequest, "the session is being used by another request",
+                "Cancel that request first.");
 }
 
 void SessionUse::release() {
@@ -50,7 +53,9 @@ void SessionUse::release() {
 }
 
 Logits::Logits(int64_t n_rows, int64_t vocab_size)
-    : data_(static_cast<size_t>(n_rows * vocab_size) * sizeof(float)), n_rows_(n_rows), vocab_size_(vocab_size) {}
+    : data_(static_cast<size_t>(n_rows * vocab_size) * sizeof(float)),
+      n_rows_(n_rows),
+      vocab_size_(vocab_size) {}
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Session::~Session() = default;
@@ -97,7 +102,8 @@ Logits Session::evaluate(std::span<const int32_t> tokens, const EvaluateOptions&
   for (int64_t done = 0; done < n;) {
     const int64_t chunk = std::min(session.options.prefill_chunk, n - done);
     const bool is_last = done + chunk == n;
-    StepPart part{&session, tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(chunk)), options.want_logits};
+    StepPart part{&session, tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(chunk)),
+                  options.want_logits};
     if (options.want_logits == WantLogits::kLast && !is_last) part.want_logits = WantLogits::kNone;
     float* out = logits.row(options.want_logits == WantLogits::kAll ? done : 0).data();
     run_step(model, {&part, 1}, step, out);
@@ -111,13 +117,15 @@ int64_t Session::common_prefix(std::span<const int32_t> tokens) const {
   const std::lock_guard<std::mutex> lock(state_->tokens_mutex);
   const auto& mine = state_->tokens;
   const size_t n = std::min(mine.size(), tokens.size());
-  return std::mismatch(mine.begin(), mine.begin() + static_cast<std::ptrdiff_t>(n), tokens.begin()).first - mine.begin();
+  return std::mismatch(mine.begin(), mine.begin() + static_cast<std::ptrdiff_t>(n), tokens.begin()).first -
+         mine.begin();
 }
 
 void Session::truncate(int64_t n) {
   const SessionUse use(*state_);
   if (n < 0 || n > state_->position())
-    throw Error(ErrorCode::kBadRequest, format_text("truncate: expected 0 to %lld, got %lld", number(state_->position()), number(n)));
+    throw Error(ErrorCode::kBadRequest,
+                format_text("truncate: expected 0 to %lld, got %lld", number(state_->position()), number(n)));
   state_->resize(n);
 }
 
@@ -128,7 +136,9 @@ void Session::shift(int64_t begin, int64_t end) {
   const std::lock_guard<std::mutex> lock(model.step_mutex);
   const int64_t n = session.position();
   if (begin < 0 || begin > end || end > n)
-    throw Error(ErrorCode::kBadRequest, format_text("shift: expected a range within [0, %lld), got [%lld, %lld)", number(n), number(begin), number(end)));
+    throw Error(ErrorCode::kBadRequest,
+                format_text("shift: expected a range within [0, %lld), got [%lld, %lld)", number(n),
+                            number(begin), number(end)));
   if (begin == end) return;
   std::vector<int32_t> kept = session.tokens;
   kept.erase(kept.begin() + begin, kept.begin() + end);
@@ -138,7 +148,8 @@ void Session::shift(int64_t begin, int64_t end) {
   session.cache->move_down(end, n, begin);
   constexpr int64_t kRowsAtOnce = 256;
   for (int64_t row = begin; row < n_after; row += kRowsAtOnce)
-    rotate_cached_keys(model.decoder, op, *session.cache, row, std::min(row + kRowsAtOnce, n_after), begin - end);
+    rotate_cached_keys(model.decoder, op, *session.cache, row, std::min(row + kRowsAtOnce, n_after),
+                       begin - end);
   session.set_tokens(std::move(kept));
 }
 
@@ -149,11 +160,14 @@ std::shared_ptr<Session> Session::fork(int64_t n, SessionOptions options) const 
     throw Error(ErrorCode::kBadRequest, "fork: expected the cache format of the session it copies");
   std::shared_ptr<Session> copy = create(state_->model, options);
   const ModelConfig& config = state_->model_state().decoder.config;
-  if (config.uses_long_rope(copy->state_->options.max_seq_len) != config.uses_long_rope(state_->options.max_seq_len))
-    throw Error(ErrorCode::kBadRequest, "fork: these two context lengths use different rotary factors and cannot share rows");
+  if (config.uses_long_rope(copy->state_->options.max_seq_len) !=
+      config.uses_long_rope(state_->options.max_seq_len))
+    throw Error(ErrorCode::kBadRequest,
+                "fork: these two context lengths use different rotary factors and cannot share rows");
   const SessionUse use(*state_);
   if (n < 0 || n > state_->position() || n > copy->state_->options.max_seq_len)
-    throw Error(ErrorCode::kBadRequest, format_text("fork: expected 0 to %lld tokens, got %lld", number(state_->position()), number(n)));
+    throw Error(ErrorCode::kBadRequest, format_text("fork: expected 0 to %lld tokens, got %lld",
+                                                    number(state_->position()), number(n)));
   copy->state_->cache->copy_from(*state_->cache, n);
   copy->state_->tokens.assign(state_->tokens.begin(), state_->tokens.begin() + n);
   return copy;

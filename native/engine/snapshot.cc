@@ -70,7 +70,8 @@ std::string identity_head(const Session::State& session) {
   append_text(body, session.model_state().info.identity);
   append_text(body, session.cache->layout());
   append_text(body, cache_format_name(session.cache->format()));
-  append(body, static_cast<uint8_t>(session.model_state().decoder.config.uses_long_rope(session.options.max_seq_len)));
+  append(body, static_cast<uint8_t>(
+                   session.model_state().decoder.config.uses_long_rope(session.options.max_seq_len)));
   const std::vector<CacheRows*> arrays = session.cache->arrays();
   append(body, static_cast<uint32_t>(arrays.size()));
   for (const CacheRows* rows : arrays) append(body, static_cast<uint64_t>(rows->row_bytes()));
@@ -97,25 +98,31 @@ Pieces pieces_of(const Session::State& session) {
 }
 
 // The tokens of a file whose every size fits this session; `rows` is where its rows begin.
-std::vector<int32_t> checked_tokens(const Session::State& session, const MappedFile& file, const uint8_t*& rows) {
+std::vector<int32_t> checked_tokens(const Session::State& session, const MappedFile& file,
+                                    const uint8_t*& rows) {
   const std::string& path = file.path();
   const std::string expected = identity_head(session);
   const uint64_t fixed = expected.size() + sizeof(uint64_t);
-  if (file.size() < 12 || std::memcmp(file.data(), kMagic, sizeof kMagic) != 0) refuse(path, "this is no snapshot");
+  if (file.size() < 12 || std::memcmp(file.data(), kMagic, sizeof kMagic) != 0)
+    refuse(path, "this is no snapshot");
   uint32_t version;
   std::memcpy(&version, file.data() + 4, sizeof version);
   if (version != kLayoutVersion)
     refuse(path, format_text("expected layout version %u, got %u", kLayoutVersion, version));
-  if (file.size() < fixed + sizeof(uint64_t) || std::memcmp(file.data(), expected.data(), expected.size()) != 0)
+  if (file.size() < fixed + sizeof(uint64_t) ||
+      std::memcmp(file.data(), expected.data(), expected.size()) != 0)
     refuse(path, "it belongs to another model, cache format or context length");
   uint64_t n_tokens;
   std::memcpy(&n_tokens, file.data() + expected.size(), sizeof n_tokens);
   if (n_tokens > static_cast<uint64_t>(session.options.max_seq_len))
-    refuse(path, format_text("its %llu tokens do not fit a context length of %lld", static_cast<unsigned long long>(n_tokens),
+    refuse(path, format_text("its %llu tokens do not fit a context length of %lld",
+                             static_cast<unsigned long long>(n_tokens),
                              static_cast<long long>(session.options.max_seq_len)));
-  const uint64_t n_bytes = fixed + n_tokens * sizeof(int32_t) + session.cache->bytes_for(static_cast<int64_t>(n_tokens));
+  const uint64_t n_bytes =
+      fixed + n_tokens * sizeof(int32_t) + session.cache->bytes_for(static_cast<int64_t>(n_tokens));
   if (file.size() != n_bytes + sizeof(uint64_t))
-    refuse(path, format_text("expected %llu bytes, got %zu", static_cast<unsigned long long>(n_bytes + 8), file.size()));
+    refuse(path, format_text("expected %llu bytes, got %zu", static_cast<unsigned long long>(n_bytes + 8),
+                             file.size()));
   std::vector<int32_t> tokens(n_tokens);
   if (n_tokens > 0) std::memcpy(tokens.data(), file.data() + fixed, n_tokens * sizeof(int32_t));
   check_token_ids(session.model_state(), tokens);
@@ -124,7 +131,8 @@ std::vector<int32_t> checked_tokens(const Session::State& session, const MappedF
 }
 
 // Summed in the pieces that were written, so that both sides walk the same words.
-uint64_t checksum_of(const Session::State& session, const MappedFile& file, uint64_t head_bytes, uint64_t n_tokens) {
+uint64_t checksum_of(const Session::State& session, const MappedFile& file, uint64_t head_bytes,
+                     uint64_t n_tokens) {
   Checksum checksum;
   const uint8_t* at = file.data();
   const auto take = [&](uint64_t bytes) {
@@ -159,7 +167,9 @@ void Session::save_snapshot(const std::string& path) const {
   }
   std::error_code error;
   std::filesystem::rename(partial, target, error);
-  if (error) throw Error(ErrorCode::kIo, format_text("cannot write snapshot %s: %s", path.c_str(), error.message().c_str()));
+  if (error)
+    throw Error(ErrorCode::kIo,
+                format_text("cannot write snapshot %s: %s", path.c_str(), error.message().c_str()));
 }
 
 void Session::restore_snapshot(const std::string& path) {
@@ -171,7 +181,8 @@ void Session::restore_snapshot(const std::string& path) {
   const uint64_t head_bytes = identity_head(session).size() + sizeof(uint64_t);
   uint64_t stored;
   std::memcpy(&stored, file.data() + file.size() - sizeof stored, sizeof stored);
-  if (stored != checksum_of(session, file, head_bytes, tokens.size())) refuse(path, "its checksum is wrong: the file is damaged");
+  if (stored != checksum_of(session, file, head_bytes, tokens.size()))
+    refuse(path, "its checksum is wrong: the file is damaged");
   for (CacheRows* array : session.cache->arrays()) {
     const size_t bytes = array->row_bytes() * tokens.size();
     if (bytes > 0) std::memcpy(array->row(0), rows, bytes);

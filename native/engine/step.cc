@@ -63,7 +63,8 @@ OpContext Model::State::begin_step(Phase phase) {
   return op;
 }
 
-void run_step(Model::State& model, std::span<const StepPart> parts, const StepOptions& options, float* logits) {
+void run_step(Model::State& model, std::span<const StepPart> parts, const StepOptions& options,
+              float* logits) {
   const std::lock_guard<std::mutex> lock(model.step_mutex);
   OpContext op = model.begin_step(options.phase);
   const BatchParts rows = gather(parts);
@@ -77,7 +78,8 @@ void run_step(Model::State& model, std::span<const StepPart> parts, const StepOp
   const int64_t vocab_size = model.decoder.config.vocab_size;
   announce(parts, options.phase);
   try {
-    forward(model.decoder, op, batch, {logits, static_cast<int64_t>(rows.logit_rows.size()), vocab_size, vocab_size});
+    forward(model.decoder, op, batch,
+            {logits, static_cast<int64_t>(rows.logit_rows.size()), vocab_size, vocab_size});
   } catch (...) {
     conclude(parts, /*succeeded=*/false);
     throw;

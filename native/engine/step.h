@@ -24,7 +24,8 @@ struct StepOptions {
 };
 
 // logits: the wanted rows in order, [n, vocab_size]. Takes the model's step_mutex.
-void run_step(Model::State& model, std::span<const StepPart> parts, const StepOptions& options, float* logits);
+void run_step(Model::State& model, std::span<const StepPart> parts, const StepOptions& options,
+              float* logits);
 
 // Throws Error(kBadRequest) for an id outside [0, vocab_size), Error(kContextLength) when n
 // more tokens do not fit behind the session's position.

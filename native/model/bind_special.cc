@@ -10,8 +10,8 @@
 
 namespace moebius {
 
-void WeightBinder::query_key_value(const std::string& prefix, int64_t hidden_size, int64_t q_rows, int64_t k_rows,
-                                   int64_t v_rows, GqaWeights& gqa) {
+void WeightBinder::query_key_value(const std::string& prefix, int64_t hidden_size, int64_t q_rows,
+                                   int64_t k_rows, int64_t v_rows, GqaWeights& gqa) {
   if (!has(prefix + "attn_qkv.weight")) {
     gqa.q = linear(prefix + "attn_q", hidden_size, q_rows);
     gqa.k = linear(prefix + "attn_k", hidden_size, k_rows);
@@ -56,8 +56,8 @@ void WeightBinder::feed_forward(const std::string& prefix, const std::string& su
   ffn.down_bias = optional_vector(down + ".bias", hidden_size);
 }
 
-void WeightBinder::experts(const std::string& prefix, int64_t hidden_size, int64_t feed_forward, int64_t n_experts,
-                           FfnWeights& ffn) {
+void WeightBinder::experts(const std::string& prefix, int64_t hidden_size, int64_t feed_forward,
+                           int64_t n_experts, FfnWeights& ffn) {
   const std::string fused_name = prefix + "ffn_gate_up_exps.weight";
   if (has(fused_name)) {
     const Matrix fused = stack(fused_name, hidden_size, 2 * feed_forward, n_experts);
@@ -87,9 +87,10 @@ Matrix WeightBinder::gather_experts(const std::string& prefix, const char* name,
     const std::string full = prefix + name + "." + std::to_string(expert) + ".weight";
     parts.push_back(matrix(full, n_in, n_out));
     if (parts.back().format != parts.front().format)
-      throw Error(ErrorCode::kUnsupported, format_text("tensor %s: expected the %s of the other experts, got %s", full.c_str(),
-                                                       quant_format_info(parts.front().format).name,
-                                                       quant_format_info(parts.back().format).name));
+      throw Error(ErrorCode::kUnsupported,
+                  format_text("tensor %s: expected the %s of the other experts, got %s", full.c_str(),
+                              quant_format_info(parts.front().format).name,
+                              quant_format_info(parts.back().format).name));
   }
   Matrix stacked = parts.front();
   stacked.n_matrices = n_experts;
@@ -98,7 +99,8 @@ Matrix WeightBinder::gather_experts(const std::string& prefix, const char* name,
   const auto address = [&](size_t index) { return reinterpret_cast<uintptr_t>(parts[index].data); };
   if (n_experts > 1 && address(1) > address(0)) stacked.matrix_stride = address(1) - address(0);
   bool even = true;
-  for (size_t i = 1; i < parts.size(); ++i) even = even && address(i) == address(0) + i * stacked.matrix_stride;
+  for (size_t i = 1; i < parts.size(); ++i)
+    even = even && address(i) == address(0) + i * stacked.matrix_stride;
   if (even || headers_only_) return stacked;
   stacked.matrix_stride = slice_bytes;
   uint8_t* copy = static_cast<uint8_t*>(take_owned(slice_bytes * parts.size()));
@@ -107,7 +109,8 @@ Matrix WeightBinder::gather_experts(const std::string& prefix, const char* name,
   return stacked;
 }
 
-void WeightBinder::key_value_up(const std::string& prefix, int64_t n_heads, const MlaConfig& mla, MlaWeights& weights) {
+void WeightBinder::key_value_up(const std::string& prefix, int64_t n_heads, const MlaConfig& mla,
+                                MlaWeights& weights) {
   if (!mla.has_legacy_kv_b) {
     weights.k_b = stack(prefix + "attn_k_b.weight", mla.qk_nope_head_dim, mla.kv_lora_rank, n_heads);
     weights.v_b = stack(prefix + "attn_v_b.weight", mla.kv_lora_rank, mla.v_head_dim, n_heads);
@@ -178,7 +181,8 @@ Matrix WeightBinder::transposed_keys(const Matrix& kv_b, int64_t n_heads, const 
     for (int64_t i = 0; i < nope; ++i)
       info.dequantize_row(kv_b.row(h * (nope + mla.v_head_dim) + i), head.data() + i * rank, rank);
     for (int64_t latent = 0; latent < rank; ++latent, out += keys.row_bytes) {
-      for (int64_t i = 0; i < nope; ++i) row[static_cast<size_t>(i)] = head[static_cast<size_t>(i * rank + latent)];
+      for (int64_t i = 0; i < nope; ++i)
+        row[static_cast<size_t>(i)] = head[static_cast<size_t>(i * rank + latent)];
       encode_row(keys.format, row.data(), nope, out);
     }
   }

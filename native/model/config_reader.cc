@@ -96,8 +96,8 @@ std::vector<int64_t> ConfigReader::per_layer_or(const std::string& suffix, const
     return std::vector<int64_t>(static_cast<size_t>(n), count_or(suffix, name, fallback));
   std::vector<int64_t> values = *file_.metadata().integers(full);
   if (static_cast<int64_t>(values.size()) < n)
-    throw Error(ErrorCode::kGguf, format_text("%s: expected one entry for each of %lld layers, got %zu", full.c_str(),
-                                              static_cast<long long>(n), values.size()));
+    throw Error(ErrorCode::kGguf, format_text("%s: expected one entry for each of %lld layers, got %zu",
+                                              full.c_str(), static_cast<long long>(n), values.size()));
   values.resize(static_cast<size_t>(n));
   for (const int64_t each : values)
     if (each < 0 || each > kLargestDimension)
@@ -114,9 +114,9 @@ int64_t ConfigReader::uniform_dimension_or(const std::string& suffix, const std:
   for (const int64_t each : per_layer_or(suffix, name, n, fallback)) {
     if (each == 0) continue;
     if (common != 0 && each != common)
-      throw Error(ErrorCode::kUnsupported, format_text("%s: layers that differ (%lld and %lld) are not supported",
-                                                       key(suffix).c_str(), static_cast<long long>(common),
-                                                       static_cast<long long>(each)));
+      throw Error(ErrorCode::kUnsupported,
+                  format_text("%s: layers that differ (%lld and %lld) are not supported", key(suffix).c_str(),
+                              static_cast<long long>(common), static_cast<long long>(each)));
     common = each;
   }
   return common;
@@ -144,7 +144,8 @@ void ConfigReader::note(const std::string& name, const std::string& value, const
   log_.notes.push_back({name, value, origin, origin == "default" ? "" : source});
 }
 
-void ConfigReader::note(const std::string& name, int64_t value, const std::string& origin, const std::string& source) {
+void ConfigReader::note(const std::string& name, int64_t value, const std::string& origin,
+                        const std::string& source) {
   note(name, std::to_string(value), origin, source);
 }
 

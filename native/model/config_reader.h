@@ -42,7 +42,8 @@ class ConfigReader {
   std::vector<int64_t> per_layer_or(const std::string& suffix, const std::string& name, int64_t n,
                                     int64_t fallback);
   // The one value all layers share; Error(kUnsupported) when they differ.
-  int64_t uniform_dimension_or(const std::string& suffix, const std::string& name, int64_t n, int64_t fallback);
+  int64_t uniform_dimension_or(const std::string& suffix, const std::string& name, int64_t n,
+                               int64_t fallback);
 
   // Tensor table.
   bool has_tensor(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
@@ -53,7 +54,8 @@ class ConfigReader {
 
   void note(const std::string& name, const std::string& value, const std::string& origin,
             const std::string& source = "");
-  void note(const std::string& name, int64_t value, const std::string& origin, const std::string& source = "");
+  void note(const std::string& name, int64_t value, const std::string& origin,
+            const std::string& source = "");
   void warn(const std::string& text) { log_.warnings.push_back(text); }
 
  private:

@@ -31,8 +31,9 @@ void use_known_groups(ConfigReader& reader, ModelConfig& config) {
     moe.n_active_groups = known.n_active_groups;
     reader.note("n_expert_groups", moe.n_expert_groups, "table");
     reader.note("n_active_groups", moe.n_active_groups, "table");
-    reader.warn(format_text("The file has no expert group keys: groups assumed %lld/%lld from the model's shape.",
-                            number(known.n_groups), number(known.n_active_groups)));
+    reader.warn(
+        format_text("The file has no expert group keys: groups assumed %lld/%lld from the model's shape.",
+                    number(known.n_groups), number(known.n_active_groups)));
     return;
   }
   reader.note("n_expert_groups", 1, "default");
@@ -43,22 +44,30 @@ void use_known_groups(ConfigReader& reader, ModelConfig& config) {
 
 void derive_groups(ConfigReader& reader, ModelConfig& config) {
   MoeConfig& moe = config.moe;
-  const bool has_keys = reader.has(reader.key("expert_group_count")) && reader.has(reader.key("expert_group_used_count"));
+  const bool has_keys =
+      reader.has(reader.key("expert_group_count")) && reader.has(reader.key("expert_group_used_count"));
   if (!has_keys) return use_known_groups(reader, config);
   // 0 is written by converters for models without groups.
   moe.n_expert_groups = std::max<int64_t>(reader.count_or("expert_group_count", "n_expert_groups", 1), 1);
-  moe.n_active_groups = std::max<int64_t>(reader.count_or("expert_group_used_count", "n_active_groups", 1), 1);
+  moe.n_active_groups =
+      std::max<int64_t>(reader.count_or("expert_group_used_count", "n_active_groups", 1), 1);
 }
 
 ScoreFunc score_func_by_number(const std::string& key, int64_t value) {
   switch (value) {
-    case 1: return ScoreFunc::kSoftmax;
-    case 2: return ScoreFunc::kSigmoid;
-    case 3: return ScoreFunc::kSoftmaxSelected;
-    case 4: return ScoreFunc::kSqrtSoftplus;
-    default: break;
+    case 1:
+      return ScoreFunc::kSoftmax;
+    case 2:
+      return ScoreFunc::kSigmoid;
+    case 3:
+      return ScoreFunc::kSoftmaxSelected;
+    case 4:
+      return ScoreFunc::kSqrtSoftplus;
+    default:
+      break;
   }
-  throw Error(ErrorCode::kUnsupported, format_text("%s: expected 0 to 4, got %lld", key.c_str(), number(value)));
+  throw Error(ErrorCode::kUnsupported,
+              format_text("%s: expected 0 to 4, got %lld", key.c_str(), number(value)));
 }
 
 // GLM-4.7-Lite is a deepseek2 file that leaves its score function to its shape.
@@ -87,8 +96,9 @@ ScoreFunc derive_score_func(ConfigReader& reader, const ModelConfig& config, con
 void derive_shared_experts(ConfigReader& reader, ModelConfig& config) {
   MoeConfig& moe = config.moe;
   moe.n_shared_experts = reader.count_or("expert_shared_count", "n_shared_experts", 0);
-  moe.shared_expert_feed_forward = reader.count_or("expert_shared_feed_forward_length", "shared_expert_feed_forward",
-                                                   moe.n_shared_experts * moe.expert_feed_forward);
+  moe.shared_expert_feed_forward =
+      reader.count_or("expert_shared_feed_forward_length", "shared_expert_feed_forward",
+                      moe.n_shared_experts * moe.expert_feed_forward);
   for (int64_t layer = 0; layer < config.n_all_layers(); ++layer) {
     const std::string name = format_text("blk.%lld.ffn_up_shexp.weight", number(layer));
     if (!reader.has_tensor(name)) continue;
@@ -100,7 +110,8 @@ void derive_shared_experts(ConfigReader& reader, ModelConfig& config) {
 
 void mark_moe_layers(ConfigReader& reader, ModelConfig& config) {
   const int64_t n_dense = reader.count_or("leading_dense_block_count", "n_dense_layers", 0);
-  const int64_t step = std::max<int64_t>(reader.count_or("interleave_moe_layer_step", "moe_layer_step", 1), 1);
+  const int64_t step =
+      std::max<int64_t>(reader.count_or("interleave_moe_layer_step", "moe_layer_step", 1), 1);
   for (int64_t layer = 0; layer < config.n_all_layers(); ++layer)
     config.layers[static_cast<size_t>(layer)].is_moe =
         layer >= config.n_layers || (layer >= n_dense && (layer + 1) % step == 0);
@@ -113,16 +124,19 @@ void configure_moe(ConfigReader& reader, ModelConfig& config, const MoeFamily& f
   moe.n_routed_experts = reader.count_or("expert_count", "n_routed_experts", 0);
   if (moe.n_routed_experts == 0) return;
   config.is_moe = true;
-  moe.n_active_experts = reader.uniform_dimension_or("expert_used_count", "n_active_experts", config.n_all_layers(), 0);
+  moe.n_active_experts =
+      reader.uniform_dimension_or("expert_used_count", "n_active_experts", config.n_all_layers(), 0);
   mark_moe_layers(reader, config);
   moe.expert_feed_forward = reader.uniform_dimension_or("expert_feed_forward_length", "expert_feed_forward",
                                                         config.n_all_layers(), family.expert_feed_forward);
-  if (moe.expert_feed_forward < 1) throw Error(ErrorCode::kGguf, "expert_feed_forward_length: expected a positive width, got none");
+  if (moe.expert_feed_forward < 1)
+    throw Error(ErrorCode::kGguf, "expert_feed_forward_length: expected a positive width, got none");
   derive_shared_experts(reader, config);
   moe.score_func = derive_score_func(reader, config, family);
-  moe.normalizes_weights = family.reads_normalizes
-                               ? reader.flag_or("expert_weights_norm", "normalizes_weights", family.normalizes_weights)
-                               : family.normalizes_weights;
+  moe.normalizes_weights =
+      family.reads_normalizes
+          ? reader.flag_or("expert_weights_norm", "normalizes_weights", family.normalizes_weights)
+          : family.normalizes_weights;
   const double scale = reader.number_or("expert_weights_scale", "routed_scaling_factor", 1);
   moe.routed_scaling_factor = scale == 0 ? 1 : scale;
   derive_groups(reader, config);

@@ -12,21 +12,27 @@ namespace {
 
 long long number(int64_t value) { return static_cast<long long>(value); }
 
-std::string block_tensor(int64_t layer, const char* name) { return format_text("blk.%lld.%s", number(layer), name); }
+std::string block_tensor(int64_t layer, const char* name) {
+  return format_text("blk.%lld.%s", number(layer), name);
+}
 
 // block_count includes the MTP layers; files with only one of the two parts exist.
 void derive_layers(ConfigReader& reader, ModelConfig& config) {
   const int64_t block_count = reader.dimension("block_count", "n_blocks");
   const int64_t nextn = reader.count_or("nextn_predict_layers", "n_mtp_layers_declared", 0);
-  if (block_count > 4096) throw Error(ErrorCode::kGguf, format_text("block_count: expected at most 4096, got %lld", number(block_count)));
+  if (block_count > 4096)
+    throw Error(ErrorCode::kGguf,
+                format_text("block_count: expected at most 4096, got %lld", number(block_count)));
   if (nextn >= block_count)
-    throw Error(ErrorCode::kGguf, format_text("nextn_predict_layers: expected fewer than block_count (%lld), got %lld",
-                                              number(block_count), number(nextn)));
+    throw Error(ErrorCode::kGguf,
+                format_text("nextn_predict_layers: expected fewer than block_count (%lld), got %lld",
+                            number(block_count), number(nextn)));
   config.n_layers = block_count - nextn;
   reader.note("n_layers", config.n_layers, "key", reader.key("block_count"));
   if (!reader.has_tensor("blk.0.attn_norm.weight") &&
       reader.has_tensor(block_tensor(config.n_layers, "nextn.eh_proj.weight")))
-    throw Error(ErrorCode::kUnsupported, "this file holds only the multi-token-prediction layer, not the model",
+    throw Error(ErrorCode::kUnsupported,
+                "this file holds only the multi-token-prediction layer, not the model",
                 "Open the model's main file instead.");
   if (nextn == 0) return;
   if (reader.has_tensor(block_tensor(config.n_layers, "nextn.eh_proj.weight"))) {
@@ -48,14 +54,16 @@ void derive_vocabulary(ConfigReader& reader, ModelConfig& config) {
     reader.warn(format_text("vocab_size says %lld, the embedding has %lld rows: the embedding wins.",
                             number(*declared), number(rows)));
   if (rows < 1 || rows > kMaxVocabulary)
-    throw Error(ErrorCode::kGguf, format_text("token_embd.weight: expected 1 to 2^24 rows, got %lld", number(rows)));
+    throw Error(ErrorCode::kGguf,
+                format_text("token_embd.weight: expected 1 to 2^24 rows, got %lld", number(rows)));
 }
 
 void derive_attention(ConfigReader& reader, ModelConfig& config) {
   const int64_t n = config.n_all_layers();
   config.n_heads = reader.uniform_dimension_or("attention.head_count", "n_heads", n, 0);
   if (config.n_heads < 1 || config.n_heads > 4096)
-    throw Error(ErrorCode::kGguf, format_text("attention.head_count: expected 1 to 4096, got %lld", number(config.n_heads)));
+    throw Error(ErrorCode::kGguf,
+                format_text("attention.head_count: expected 1 to 4096, got %lld", number(config.n_heads)));
   const int64_t head_dim = std::max<int64_t>(config.hidden_size / config.n_heads, 1);
   config.key_dim = reader.dimension_or("attention.key_length", "key_dim", head_dim);
   config.value_dim = reader.dimension_or("attention.value_length", "value_dim", head_dim);
@@ -67,8 +75,10 @@ void derive_attention(ConfigReader& reader, ModelConfig& config) {
     config.layers[layer].n_kv_heads = kv_heads[layer];
     config.layers[layer].feed_forward = feed_forward[layer];
     if (kv_heads[layer] < 1 || config.n_heads % kv_heads[layer] != 0)
-      throw Error(ErrorCode::kGguf, format_text("attention.head_count_kv of layer %zu: expected a divisor of %lld heads, got %lld",
-                                                layer, number(config.n_heads), number(kv_heads[layer])));
+      throw Error(
+          ErrorCode::kGguf,
+          format_text("attention.head_count_kv of layer %zu: expected a divisor of %lld heads, got %lld",
+                      layer, number(config.n_heads), number(kv_heads[layer])));
   }
   const double scale = reader.number_or("attention.scale", "attention_scale", 0);
   config.attention_scale = scale > 0 ? scale : 1 / std::sqrt(static_cast<double>(config.key_dim));
@@ -82,7 +92,9 @@ RopeScaling rope_scaling_type(ConfigReader& reader) {
   if (name == "linear") return RopeScaling::kLinear;
   if (name == "yarn") return RopeScaling::kYarn;
   if (name == "longrope") return RopeScaling::kLongRope;
-  throw Error(ErrorCode::kUnsupported, format_text("rope.scaling.type: expected none, linear, yarn or longrope, got %s", name.c_str()));
+  throw Error(
+      ErrorCode::kUnsupported,
+      format_text("rope.scaling.type: expected none, linear, yarn or longrope, got %s", name.c_str()));
 }
 
 // The spelling of everyone but deepseek2, which replaces the magnitude.
@@ -95,7 +107,8 @@ double rope_magnitude(ConfigReader& reader, const RopeSpec& spec) {
 
 void derive_rope(ConfigReader& reader, ModelConfig& config) {
   if (reader.has(reader.key("rope.dimension_sections")))
-    throw Error(ErrorCode::kUnsupported, "rope.dimension_sections: multi-axis rotary positions of vision models are not supported");
+    throw Error(ErrorCode::kUnsupported,
+                "rope.dimension_sections: multi-axis rotary positions of vision models are not supported");
   RopeSpec spec;
   spec.n_rot = reader.dimension_or("rope.dimension_count", "n_rot", config.key_dim);
   spec.freq_base = reader.number_or("rope.freq_base", "rope_freq_base", 10000);
@@ -104,8 +117,9 @@ void derive_rope(ConfigReader& reader, ModelConfig& config) {
   spec.factor = reader.number_or("rope.scaling.factor", "rope_factor", old_scale);
   if (spec.factor == 0) spec.factor = 1;
   if (spec.scaling == RopeScaling::kLinear && spec.factor == 1) spec.scaling = RopeScaling::kNone;
-  spec.original_max_seq_len = reader.number_or("rope.scaling.original_context_length", "rope_original_max_seq_len",
-                                               static_cast<double>(config.max_seq_len));
+  spec.original_max_seq_len =
+      reader.number_or("rope.scaling.original_context_length", "rope_original_max_seq_len",
+                       static_cast<double>(config.max_seq_len));
   spec.beta_fast = reader.number_or("rope.scaling.yarn_beta_fast", "yarn_beta_fast", 32);
   spec.beta_slow = reader.number_or("rope.scaling.yarn_beta_slow", "yarn_beta_slow", 1);
   spec.magnitude = rope_magnitude(reader, spec);
@@ -117,15 +131,19 @@ void derive_rope(ConfigReader& reader, ModelConfig& config) {
 
 void validate(const ModelConfig& config) {
   const auto refuse = [](const std::string& text) { throw Error(ErrorCode::kGguf, text); };
-  if (config.hidden_size > (1 << 20)) refuse(format_text("embedding_length: expected at most 2^20, got %lld", number(config.hidden_size)));
+  if (config.hidden_size > (1 << 20))
+    refuse(format_text("embedding_length: expected at most 2^20, got %lld", number(config.hidden_size)));
   if (config.key_dim > 4096 || config.value_dim > 4096)
-    refuse(format_text("attention.key_length: expected heads of at most 4096, got %lld and %lld", number(config.key_dim), number(config.value_dim)));
+    refuse(format_text("attention.key_length: expected heads of at most 4096, got %lld and %lld",
+                       number(config.key_dim), number(config.value_dim)));
   if (!(config.rms_norm_eps > 0 && config.rms_norm_eps < 1))
-    refuse(format_text("attention.layer_norm_rms_epsilon: expected a value in (0, 1), got %g", config.rms_norm_eps));
+    refuse(format_text("attention.layer_norm_rms_epsilon: expected a value in (0, 1), got %g",
+                       config.rms_norm_eps));
   const int64_t head_dim = config.is_mla ? config.mla.qk_rope_head_dim : config.key_dim;
   for (const RopeSpec& rope : config.ropes)
     if (rope.n_rot > head_dim)
-      refuse(format_text("rope.dimension_count: expected at most the head size %lld, got %lld", number(head_dim), number(rope.n_rot)));
+      refuse(format_text("rope.dimension_count: expected at most the head size %lld, got %lld",
+                         number(head_dim), number(rope.n_rot)));
   for (size_t layer = 0; layer < config.layers.size(); ++layer)
     if (!config.layers[layer].is_moe && config.layers[layer].feed_forward < 1)
       refuse(format_text("feed_forward_length of dense layer %zu: expected a positive width, got %lld", layer,
@@ -156,10 +174,12 @@ void configure_windows(ConfigReader& reader, ModelConfig& config, int64_t defaul
   const std::string pattern_key = "attention.sliding_window_pattern";
   const int64_t n = config.n_all_layers();
   const std::vector<int64_t> pattern = reader.per_layer_or(pattern_key, "window_pattern", n, default_pattern);
-  const bool has_flags = reader.has(reader.key(pattern_key)) && reader.file().metadata().find(reader.key(pattern_key))->is_array;
+  const bool has_flags =
+      reader.has(reader.key(pattern_key)) && reader.file().metadata().find(reader.key(pattern_key))->is_array;
   for (size_t layer = 0; layer < config.layers.size(); ++layer) {
     const int64_t entry = pattern[layer];
-    const bool windowed = has_flags ? entry != 0 : entry == 0 || static_cast<int64_t>(layer) % entry < entry - 1;
+    const bool windowed =
+        has_flags ? entry != 0 : entry == 0 || static_cast<int64_t>(layer) % entry < entry - 1;
     config.layers[layer].window = windowed ? window : 0;
   }
 }

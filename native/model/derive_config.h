@@ -17,10 +17,10 @@ ModelConfig derive_config(ConfigReader& reader);
 // How one family reads its MoE keys; values the file does not carry.
 struct MoeFamily {
   ScoreFunc score_func = ScoreFunc::kSoftmax;
-  bool reads_score_func = false;       // from expert_gating_func
+  bool reads_score_func = false;  // from expert_gating_func
   bool normalizes_weights = false;
-  bool reads_normalizes = false;       // from expert_weights_norm
-  int64_t expert_feed_forward = 0;     // when expert_feed_forward_length is absent
+  bool reads_normalizes = false;    // from expert_weights_norm
+  int64_t expert_feed_forward = 0;  // when expert_feed_forward_length is absent
 };
 // Reads expert counts, groups, score function, scale; marks layers from n_dense_layers on as
 // MoE (every step-th). Does nothing in a file without experts.

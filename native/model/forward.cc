@@ -88,7 +88,8 @@ void forward(const DecoderModel& model, OpContext& op, const Batch& batch, const
   const ModelWeights& weights = model.weights;
   ForwardPass pass = begin_pass(model, op, batch);
 
-  embed(op, weights.token_embedding, batch.token_ids, static_cast<float>(model.config.embedding_scale), pass.hidden);
+  embed(op, weights.token_embedding, batch.token_ids, static_cast<float>(model.config.embedding_scale),
+        pass.hidden);
   observe_hidden(pass, -1, pass.hidden);
   for (int64_t layer = 0; layer < model.config.n_layers; ++layer) {
     run_layer(pass, layer);
@@ -101,7 +102,8 @@ void forward(const DecoderModel& model, OpContext& op, const Batch& batch, const
 
 void forward_mtp(const DecoderModel& model, OpContext& op, const Batch& batch, const Rows& final_hidden,
                  const Rows& logits) {
-  if (model.weights.mtp.empty()) throw Error(ErrorCode::kUnsupported, "this model has no multi-token-prediction layer");
+  if (model.weights.mtp.empty())
+    throw Error(ErrorCode::kUnsupported, "this model has no multi-token-prediction layer");
   const MtpWeights& mtp = model.weights.mtp.front();
   ForwardPass pass = begin_pass(model, op, batch);
 
@@ -117,7 +119,8 @@ void forward_mtp(const DecoderModel& model, OpContext& op, const Batch& batch, c
   write_logits(pass, pass.hidden, mtp.head, logits);
 }
 
-std::unique_ptr<SequenceCache> make_cache(const ModelConfig& config, CacheFormat format, int64_t max_seq_len) {
+std::unique_ptr<SequenceCache> make_cache(const ModelConfig& config, CacheFormat format,
+                                          int64_t max_seq_len) {
   if (config.is_mla)
     return std::make_unique<LatentCache>(format, config.n_all_layers(), config.mla.kv_lora_rank,
                                          config.mla.qk_rope_head_dim, max_seq_len);

@@ -52,8 +52,12 @@ struct ForwardPass {
   int64_t moe_layer = 0;           // MoE layers passed so far
 
   const ModelConfig& config() const { return model.config; }
-  const LayerConfig& layer_config(int64_t layer) const { return model.config.layers[static_cast<size_t>(layer)]; }
-  const LayerWeights& layer_weights(int64_t layer) const { return model.weights.layers[static_cast<size_t>(layer)]; }
+  const LayerConfig& layer_config(int64_t layer) const {
+    return model.config.layers[static_cast<size_t>(layer)];
+  }
+  const LayerWeights& layer_weights(int64_t layer) const {
+    return model.weights.layers[static_cast<size_t>(layer)];
+  }
   int64_t n_tokens() const { return hidden.n_rows; }
   Rows rows(int64_t n) { return op.rows(hidden.n_rows, n); }
   float eps() const { return static_cast<float>(model.config.rms_norm_eps); }

@@ -10,12 +10,14 @@ namespace {
 
 bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
-Linear bind_head(WeightBinder& binder, const ModelConfig& config, const std::string& base, const Linear& fallback) {
+Linear bind_head(WeightBinder& binder, const ModelConfig& config, const std::string& base,
+                 const Linear& fallback) {
   if (!binder.has(base + ".weight")) return fallback;
   return binder.linear(base, config.hidden_size, config.vocab_size);
 }
 
-void bind_mtp(WeightBinder& binder, const ModelConfig& config, const ModelWeights& trunk, int64_t layer, MtpWeights& mtp) {
+void bind_mtp(WeightBinder& binder, const ModelConfig& config, const ModelWeights& trunk, int64_t layer,
+              MtpWeights& mtp) {
   const std::string prefix = block_prefix(layer) + "nextn.";
   const int64_t d = config.hidden_size;
   mtp.eh_proj = binder.linear(prefix + "eh_proj", 2 * d, d);
@@ -26,11 +28,13 @@ void bind_mtp(WeightBinder& binder, const ModelConfig& config, const ModelWeight
                          : trunk.token_embedding;
   mtp.head = bind_head(binder, config, prefix + "shared_head_head", trunk.output);
   const float* head_norm = binder.optional_vector(prefix + "shared_head_norm.weight", d);
-  if (head_norm == nullptr) head_norm = binder.optional_vector(block_prefix(layer) + "layer_output_norm.weight", d);
+  if (head_norm == nullptr)
+    head_norm = binder.optional_vector(block_prefix(layer) + "layer_output_norm.weight", d);
   mtp.head_norm = head_norm != nullptr ? head_norm : trunk.output_norm;
 }
 
-void bind_all(WeightBinder& binder, const Architecture& architecture, const ModelConfig& config, ModelWeights& weights) {
+void bind_all(WeightBinder& binder, const Architecture& architecture, const ModelConfig& config,
+              ModelWeights& weights) {
   weights.token_embedding = binder.matrix("token_embd.weight", config.hidden_size, config.vocab_size);
   weights.output_norm = binder.vector("output_norm.weight", config.hidden_size);
   const Linear tied{weights.token_embedding, binder.optional_vector("output.bias", config.vocab_size)};
@@ -45,7 +49,8 @@ void bind_all(WeightBinder& binder, const Architecture& architecture, const Mode
 
 // Read by the derivation, not by the binder.
 bool is_rope_table(const std::string& name) {
-  return name == "rope_freqs.weight" || name == "rope_factors_long.weight" || name == "rope_factors_short.weight";
+  return name == "rope_freqs.weight" || name == "rope_factors_long.weight" ||
+         name == "rope_factors_short.weight";
 }
 
 }  // namespace
@@ -71,10 +76,12 @@ const char* tensor_class(const std::string& name, int64_t n_layers) {
   if (contains(name, "_norm") || contains(name, "norm.")) return "norms";
   if (contains(name, "ffn_gate_inp") || contains(name, "exp_probs_b")) return "router";
   if (contains(name, "_shexp")) return "shared_experts";
-  if (contains(name, "_exps") || contains(name, "ffn_gate.") || contains(name, "ffn_up.") || contains(name, "ffn_down.")) {
+  if (contains(name, "_exps") || contains(name, "ffn_gate.") || contains(name, "ffn_up.") ||
+      contains(name, "ffn_down.")) {
     const size_t at = name.find("ffn_");
     const size_t dot = name.find('.', at);
-    const bool per_expert = dot != std::string::npos && dot + 1 < name.size() && name[dot + 1] >= '0' && name[dot + 1] <= '9';
+    const bool per_expert =
+        dot != std::string::npos && dot + 1 < name.size() && name[dot + 1] >= '0' && name[dot + 1] <= '9';
     return contains(name, "_exps") || per_expert ? "experts" : "dense";
   }
   if (contains(name, "attn_")) return "attention";

@@ -30,11 +30,12 @@ bool WeightBinder::has(const std::string& name) const { return file_.find_tensor
 const GgufTensor& WeightBinder::require(const std::string& name, const std::vector<int64_t>& shape) {
   const GgufTensor* tensor = file_.find_tensor(name);
   if (tensor == nullptr)
-    throw Error(ErrorCode::kGguf, format_text("tensor %s is missing, expected %s", name.c_str(), shape_text(shape).c_str()));
+    throw Error(ErrorCode::kGguf,
+                format_text("tensor %s is missing, expected %s", name.c_str(), shape_text(shape).c_str()));
   for (size_t axis = 0; axis < 4; ++axis)
     if (tensor->dims[axis] != (axis < shape.size() ? shape[axis] : 1))
-      throw Error(ErrorCode::kGguf, format_text("tensor %s: expected %s, got %s", name.c_str(), shape_text(shape).c_str(),
-                                                tensor->shape_text().c_str()));
+      throw Error(ErrorCode::kGguf, format_text("tensor %s: expected %s, got %s", name.c_str(),
+                                                shape_text(shape).c_str(), tensor->shape_text().c_str()));
   used_.insert(name);
   return *tensor;
 }
@@ -62,8 +63,9 @@ void WeightBinder::attach_scale(const std::string& name, Matrix& matrix) {
   if (scale == nullptr) return;
   const int64_t n = scale->n_elements();
   if (n != 1 && n != matrix.n_matrices)
-    throw Error(ErrorCode::kGguf, format_text("tensor %s.scale: expected 1 or %lld values, got %s", base.c_str(),
-                                              static_cast<long long>(matrix.n_matrices), scale->shape_text().c_str()));
+    throw Error(ErrorCode::kGguf,
+                format_text("tensor %s.scale: expected 1 or %lld values, got %s", base.c_str(),
+                            static_cast<long long>(matrix.n_matrices), scale->shape_text().c_str()));
   matrix.matrix_scales = own_floats(*scale, n);
   matrix.scale_per_matrix = n > 1;
   used_.insert(scale->name);
@@ -100,14 +102,17 @@ const float* WeightBinder::own_floats(const GgufTensor& tensor, int64_t n) {
   if (tensor.format != QuantFormat::kF32 || reinterpret_cast<uintptr_t>(values) % alignof(float) != 0) {
     const QuantFormatInfo& info = quant_format_info(tensor.format);
     if (info.dequantize_row == nullptr)
-      throw Error(ErrorCode::kUnsupported, format_text("tensor %s: %s is not a weight format", tensor.name.c_str(), info.name));
+      throw Error(ErrorCode::kUnsupported,
+                  format_text("tensor %s: %s is not a weight format", tensor.name.c_str(), info.name));
     float* copy = static_cast<float*>(take_owned(static_cast<size_t>(n) * sizeof(float)));
     info.dequantize_row(file_.data(tensor), copy, n);
     values = copy;
   }
   for (int64_t i = 0; i < n; ++i)
     if (!std::isfinite(values[i]))
-      throw Error(ErrorCode::kGguf, format_text("tensor %s: element %lld is not finite", tensor.name.c_str(), static_cast<long long>(i)),
+      throw Error(ErrorCode::kGguf,
+                  format_text("tensor %s: element %lld is not finite", tensor.name.c_str(),
+                              static_cast<long long>(i)),
                   "The file is damaged. Get another copy.");
   return values;
 }

@@ -35,10 +35,12 @@ class WeightBinder {
   const float* optional_table(const std::string& name, int64_t n, int64_t n_rows);
 
   // Experts: stacked `ffn_X_exps`, fused `ffn_gate_up_exps`, or one tensor per expert.
-  void experts(const std::string& prefix, int64_t hidden_size, int64_t feed_forward, int64_t n_experts, FfnWeights& ffn);
+  void experts(const std::string& prefix, int64_t hidden_size, int64_t feed_forward, int64_t n_experts,
+               FfnWeights& ffn);
   // Dense `ffn_gate/up/down` (suffix "") or shared ("_shexp"), with biases when present; a
   // fused `ffn_up` of twice the width holds gate rows first.
-  void feed_forward(const std::string& prefix, const std::string& suffix, int64_t hidden_size, int64_t width, FfnWeights& ffn);
+  void feed_forward(const std::string& prefix, const std::string& suffix, int64_t hidden_size, int64_t width,
+                    FfnWeights& ffn);
   // Separate attn_q/k/v or one attn_qkv.
   void query_key_value(const std::string& prefix, int64_t hidden_size, int64_t q_rows, int64_t k_rows,
                        int64_t v_rows, GqaWeights& gqa);
@@ -51,7 +53,8 @@ class WeightBinder {
  private:
   const GgufTensor& require(const std::string& name, const std::vector<int64_t>& shape);
   const float* own_floats(const GgufTensor& tensor, int64_t n);
-  Matrix gather_experts(const std::string& prefix, const char* name, int64_t n_in, int64_t n_out, int64_t n_experts);
+  Matrix gather_experts(const std::string& prefix, const char* name, int64_t n_in, int64_t n_out,
+                        int64_t n_experts);
   Matrix transposed_keys(const Matrix& kv_b, int64_t n_heads, const MlaConfig& mla);
   void attach_scale(const std::string& name, Matrix& matrix);
   void* take_owned(size_t bytes);

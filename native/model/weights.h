@@ -13,23 +13,23 @@
 namespace moebius {
 
 struct MlaWeights {
-  Linear q;                           // [d, n_heads * (nope + rope)], without q_lora
-  Linear q_a, q_b;                    // [d, q_lora_rank], [q_lora_rank, n_heads * (nope + rope)]
-  const float* q_a_norm = nullptr;    // [q_lora_rank]
-  Linear kv_a;                        // [d, kv_lora_rank + rope]: latent rows, then k_rope
-  const float* kv_a_norm = nullptr;   // [kv_lora_rank]
-  Matrix k_b;                         // [nope, kv_lora_rank, n_heads]
-  Matrix v_b;                         // [kv_lora_rank, v_head_dim, n_heads]
-  Linear output;                      // [n_heads * v_head_dim, d]
+  Linear q;                          // [d, n_heads * (nope + rope)], without q_lora
+  Linear q_a, q_b;                   // [d, q_lora_rank], [q_lora_rank, n_heads * (nope + rope)]
+  const float* q_a_norm = nullptr;   // [q_lora_rank]
+  Linear kv_a;                       // [d, kv_lora_rank + rope]: latent rows, then k_rope
+  const float* kv_a_norm = nullptr;  // [kv_lora_rank]
+  Matrix k_b;                        // [nope, kv_lora_rank, n_heads]
+  Matrix v_b;                        // [kv_lora_rank, v_head_dim, n_heads]
+  Linear output;                     // [n_heads * v_head_dim, d]
 };
 
 struct GqaWeights {
-  Linear q, k, v;                     // [d, n_heads * key_dim], [d, n_kv_heads * key_dim], ...
-  Linear output;                      // [n_heads * value_dim, d]
-  const float* q_norm = nullptr;      // [key_dim], or [n_heads * key_dim] with norms_whole_rows
+  Linear q, k, v;                 // [d, n_heads * key_dim], [d, n_kv_heads * key_dim], ...
+  Linear output;                  // [n_heads * value_dim, d]
+  const float* q_norm = nullptr;  // [key_dim], or [n_heads * key_dim] with norms_whole_rows
   const float* k_norm = nullptr;
   bool norms_whole_rows = false;
-  const float* sinks = nullptr;       // [n_heads]
+  const float* sinks = nullptr;  // [n_heads]
 };
 
 struct LayerWeights {
@@ -46,20 +46,20 @@ struct LayerWeights {
 
 // A multi-token-prediction head; its decoder block is layers[n_layers + index].
 struct MtpWeights {
-  Linear eh_proj;                      // [2 d, d]: embedding half first
-  const float* enorm = nullptr;        // [d]
-  const float* hnorm = nullptr;        // [d]
-  Matrix embed_tokens;                 // [d, V], the trunk's unless the file has its own
-  const float* head_norm = nullptr;    // [d]
-  Linear head;                         // [d, V]
+  Linear eh_proj;                    // [2 d, d]: embedding half first
+  const float* enorm = nullptr;      // [d]
+  const float* hnorm = nullptr;      // [d]
+  Matrix embed_tokens;               // [d, V], the trunk's unless the file has its own
+  const float* head_norm = nullptr;  // [d]
+  Linear head;                       // [d, V]
 };
 
 struct ModelWeights {
-  Matrix token_embedding;             // [d, V]
-  const float* output_norm = nullptr; // [d]
-  Linear output;                      // [d, V]; token_embedding when tied
-  std::vector<LayerWeights> layers;   // [n_layers + n_mtp_layers]
-  std::vector<MtpWeights> mtp;        // [n_mtp_layers]
+  Matrix token_embedding;              // [d, V]
+  const float* output_norm = nullptr;  // [d]
+  Linear output;                       // [d, V]; token_embedding when tied
+  std::vector<LayerWeights> layers;    // [n_layers + n_mtp_layers]
+  std::vector<MtpWeights> mtp;         // [n_mtp_layers]
   std::vector<PageBuffer> owned;
 };
 

@@ -3,21 +3,24 @@
 
 namespace moebius {
 
-void gqa_attention(OpContext& op, const GqaShape& shape, const Rows& q,
-                   std::span<const AttentionSpan> spans, const Rows& out) {
+void gqa_attention(OpContext& op, const GqaShape& shape, const Rows& q, std::span<const AttentionSpan> spans,
+                   const Rows& out) {
   expect_multiple("gqa_attention", "n_heads", shape.n_heads, shape.n_kv_heads);
   expect_rows("gqa_attention", "q", q, q.n_rows, shape.n_heads * shape.key_dim);
   expect_rows("gqa_attention", "out", out, q.n_rows, shape.n_heads * shape.value_dim);
   expect_contiguous("gqa_attention", "q", q);
   expect_contiguous("gqa_attention", "out", out);
-  expect_row_bytes("gqa_attention", shape.cache_format, shape.n_kv_heads * shape.key_dim, shape.key_row_bytes);
-  expect_row_bytes("gqa_attention", shape.cache_format, shape.n_kv_heads * shape.value_dim, shape.value_row_bytes);
+  expect_row_bytes("gqa_attention", shape.cache_format, shape.n_kv_heads * shape.key_dim,
+                   shape.key_row_bytes);
+  expect_row_bytes("gqa_attention", shape.cache_format, shape.n_kv_heads * shape.value_dim,
+                   shape.value_row_bytes);
   expect_spans("gqa_attention", spans, q.n_rows, /*has_values=*/true);
-  op.kernels->gqa_attention(op.kernel, shape, q.data, spans.data(), static_cast<int64_t>(spans.size()), out.data);
+  op.kernels->gqa_attention(op.kernel, shape, q.data, spans.data(), static_cast<int64_t>(spans.size()),
+                            out.data);
 }
 
-void mla_absorbed_attention(OpContext& op, const MlaShape& shape, const Rows& q_latent,
-                            const Rows& q_rope, std::span<const AttentionSpan> spans, const Rows& out) {
+void mla_absorbed_attention(OpContext& op, const MlaShape& shape, const Rows& q_latent, const Rows& q_rope,
+                            std::span<const AttentionSpan> spans, const Rows& out) {
   const char* name = "mla_absorbed_attention";
   expect_rows(name, "q_latent", q_latent, q_latent.n_rows, shape.n_heads * shape.kv_lora_rank);
   expect_rows(name, "q_rope", q_rope, q_latent.n_rows, shape.n_heads * shape.qk_rope_head_dim);

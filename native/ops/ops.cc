@@ -25,13 +25,12 @@ void linear(OpContext& op, const Rows& x, const Linear& weights, const Rows& y) 
   linear(op, x, {&job, 1});
 }
 
-void linear_heads(OpContext& op, const Matrix& weights, const Rows& x, int64_t x_head_stride,
-                  const Rows& y) {
+void linear_heads(OpContext& op, const Matrix& weights, const Rows& x, int64_t x_head_stride, const Rows& y) {
   expect_at_least("linear_heads", "head stride of x", x_head_stride, weights.n_in);
   expect_at_least("linear_heads", "x columns", x.n, (weights.n_matrices - 1) * x_head_stride + weights.n_in);
   expect_rows("linear_heads", "y", y, x.n_rows, weights.n_matrices * weights.n_out);
-  op.kernels->matmul_heads(op.kernel, weights, x.data, x.n_rows, x.stride, x_head_stride, y.data,
-                           y.stride, weights.n_out);
+  op.kernels->matmul_heads(op.kernel, weights, x.data, x.n_rows, x.stride, x_head_stride, y.data, y.stride,
+                           weights.n_out);
 }
 
 void embed(OpContext& op, const Matrix& table, std::span<const int32_t> ids, float scale, const Rows& y) {
@@ -39,9 +38,8 @@ void embed(OpContext& op, const Matrix& table, std::span<const int32_t> ids, flo
   expect_contiguous("embed", "y", y);
   for (const int32_t id : ids)
     if (id < 0 || id >= table.n_out)
-      throw Error(ErrorCode::kBadRequest,
-                  format_text("[embed] expected a token id in [0, %lld), got %d",
-                              static_cast<long long>(table.n_out), id));
+      throw Error(ErrorCode::kBadRequest, format_text("[embed] expected a token id in [0, %lld), got %d",
+                                                      static_cast<long long>(table.n_out), id));
   op.kernels->gather_rows(op.kernel, table, ids.data(), y.n_rows, scale, y.data);
 }
 
@@ -69,21 +67,22 @@ void rope(OpContext& op, const Rows& x, int64_t head_dim, int64_t offset, const 
   expect_multiple("rope", "x columns", x.n, head_dim);
   expect_at_least("rope", "head size", head_dim, offset + angles.n_rot);
   expect_equal("rope", "tokens", angles.n_tokens, x.n_rows);
-  op.kernels->rope(op.kernel, x.data + offset, x.n_rows, x.n / head_dim, x.stride, head_dim,
-                   angles.n_rot, angles.cos, angles.sin, pairing);
+  op.kernels->rope(op.kernel, x.data + offset, x.n_rows, x.n / head_dim, x.stride, head_dim, angles.n_rot,
+                   angles.cos, angles.sin, pairing);
 }
 
 int64_t select_experts(OpContext& op, const RouterRule& rule, const Rows& logits, int32_t* expert_ids,
                        float* routing_weights, float* selection_scores) {
   expect_equal("select_experts", "experts", logits.n, rule.n_routed_experts);
   expect_contiguous("select_experts", "logits", logits);
-  return op.kernels->select_experts(op.kernel, rule, logits.data, logits.n_rows, expert_ids,
-                                    routing_weights, selection_scores);
+  return op.kernels->select_experts(op.kernel, rule, logits.data, logits.n_rows, expert_ids, routing_weights,
+                                    selection_scores);
 }
 
 void store_cache_rows(OpContext& op, const Rows& src, CacheFormat format, void* dst, size_t dst_row_bytes) {
   expect_row_bytes("store_cache_rows", format, src.n, dst_row_bytes);
-  op.kernels->store_cache_rows(op.kernel, src.data, src.n_rows, src.n, src.stride, format, dst, dst_row_bytes);
+  op.kernels->store_cache_rows(op.kernel, src.data, src.n_rows, src.n, src.stride, format, dst,
+                               dst_row_bytes);
 }
 
 void load_cache_rows(OpContext& op, const void* src, size_t src_row_bytes, CacheFormat format,

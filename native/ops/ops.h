@@ -31,9 +31,7 @@ struct OpContext {
   KernelContext kernel;
 
   // Uninitialised contiguous rows, valid until the scratch is released.
-  Rows rows(int64_t n_rows, int64_t n) {
-    return {kernel.scratch->take<float>(n_rows * n), n_rows, n, n};
-  }
+  Rows rows(int64_t n_rows, int64_t n) { return {kernel.scratch->take<float>(n_rows * n), n_rows, n, n}; }
 };
 
 // One matrix with its optional bias [n_out].
@@ -54,8 +52,7 @@ void linear(OpContext& op, const Rows& x, const Linear& weights, const Rows& y);
 
 // Per head: y[t, h] = W_h x[t, h]. x [n_tokens, n_heads * x_head_stride] of which n_in are
 // read per head, y [n_tokens, n_heads * n_out].
-void linear_heads(OpContext& op, const Matrix& weights, const Rows& x, int64_t x_head_stride,
-                  const Rows& y);
+void linear_heads(OpContext& op, const Matrix& weights, const Rows& x, int64_t x_head_stride, const Rows& y);
 
 // y[i] = scale * table row ids[i].
 void embed(OpContext& op, const Matrix& table, std::span<const int32_t> ids, float scale, const Rows& y);
@@ -81,11 +78,11 @@ void rope(OpContext& op, const Rows& x, int64_t head_dim, int64_t offset, const 
           RopePairing pairing);
 
 // q [n_tokens, n_heads * key_dim] -> out [n_tokens, n_heads * value_dim].
-void gqa_attention(OpContext& op, const GqaShape& shape, const Rows& q,
-                   std::span<const AttentionSpan> spans, const Rows& out);
+void gqa_attention(OpContext& op, const GqaShape& shape, const Rows& q, std::span<const AttentionSpan> spans,
+                   const Rows& out);
 // q_latent, out [n_tokens, n_heads * kv_lora_rank]; q_rope [n_tokens, n_heads * rope].
-void mla_absorbed_attention(OpContext& op, const MlaShape& shape, const Rows& q_latent,
-                            const Rows& q_rope, std::span<const AttentionSpan> spans, const Rows& out);
+void mla_absorbed_attention(OpContext& op, const MlaShape& shape, const Rows& q_latent, const Rows& q_rope,
+                            std::span<const AttentionSpan> spans, const Rows& out);
 // q [n_tokens, n_heads * (nope + rope)]; out [n_tokens, n_heads * v_head_dim].
 void mla_expanded_attention(OpContext& op, const MlaShape& shape, const Matrix& k_b, const Matrix& v_b,
                             const Rows& q, std::span<const AttentionSpan> spans, const Rows& out);

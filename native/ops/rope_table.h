@@ -14,14 +14,14 @@ namespace moebius {
 enum class RopeScaling { kNone, kLinear, kYarn, kLongRope };
 
 struct RopeSpec {
-  int64_t n_rot = 0;       // elements rotated per head, even
+  int64_t n_rot = 0;  // elements rotated per head, even
   double freq_base = 10000;
   RopeScaling scaling = RopeScaling::kNone;
-  double factor = 1;       // > 0
+  double factor = 1;  // > 0
   double original_max_seq_len = 0;
   double beta_fast = 32, beta_slow = 1;
-  bool rounds_correction_range = true;  // false for gpt-oss
-  double magnitude = 1;    // of cos and sin; derived by the architecture
+  bool rounds_correction_range = true;    // false for gpt-oss
+  double magnitude = 1;                   // of cos and sin; derived by the architecture
   std::vector<float> frequency_divisors;  // [n_rot / 2] or empty: Llama-3 and longrope factors
 };
 
@@ -40,7 +40,7 @@ RopeFrequencies rope_frequencies(const RopeSpec& spec);
 double yarn_magnitude(double factor, double multiplier);
 
 // Tables for the given positions, in scratch.
-RopeAngles rope_angles(OpContext& op, const RopeFrequencies& frequencies,
-                       std::span<const int64_t> positions, bool with_magnitude = true);
+RopeAngles rope_angles(OpContext& op, const RopeFrequencies& frequencies, std::span<const int64_t> positions,
+                       bool with_magnitude = true);
 
 }  // namespace moebius

@@ -28,7 +28,8 @@ void expect_at_least(const char* op, const char* what, int64_t actual, int64_t l
 
 void expect_multiple(const char* op, const char* what, int64_t actual, int64_t unit) {
   if (unit > 0 && actual % unit == 0) return;
-  refuse(op, format_text("expected %s to be a multiple of %lld, got %lld", what, number(unit), number(actual)));
+  refuse(op,
+         format_text("expected %s to be a multiple of %lld, got %lld", what, number(unit), number(actual)));
 }
 
 void expect_rows(const char* op, const char* what, const Rows& rows, int64_t n_rows, int64_t n) {

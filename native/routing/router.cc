@@ -30,11 +30,14 @@ void validate_router_rule(const RouterRule& rule, const char* where) {
   if (experts < 1 || experts > 1024)
     refuse(format_text("%s: expected 1 to 1024 routed experts, got %lld", where, number(experts)));
   if (active < 1 || active > 64 || active > experts)
-    refuse(format_text("%s: expected 1 to 64 active experts of %lld, got %lld", where, number(experts), number(active)));
+    refuse(format_text("%s: expected 1 to 64 active experts of %lld, got %lld", where, number(experts),
+                       number(active)));
   if (groups < 1 || experts % groups != 0)
-    refuse(format_text("%s: %lld expert groups do not divide %lld experts", where, number(groups), number(experts)));
+    refuse(format_text("%s: %lld expert groups do not divide %lld experts", where, number(groups),
+                       number(experts)));
   if (active_groups < 1 || active_groups > groups)
-    refuse(format_text("%s: expected 1 to %lld active groups, got %lld", where, number(groups), number(active_groups)));
+    refuse(format_text("%s: expected 1 to %lld active groups, got %lld", where, number(groups),
+                       number(active_groups)));
   if (active_groups * (experts / groups) < active)
     refuse(format_text("%s: %lld active groups of %lld experts hold fewer than %lld active experts", where,
                        number(active_groups), number(experts / groups), number(active)));
@@ -42,10 +45,14 @@ void validate_router_rule(const RouterRule& rule, const char* where) {
 
 const char* score_func_name(ScoreFunc score_func) {
   switch (score_func) {
-    case ScoreFunc::kSoftmax: return "softmax";
-    case ScoreFunc::kSigmoid: return "sigmoid";
-    case ScoreFunc::kSoftmaxSelected: return "softmax_selected";
-    case ScoreFunc::kSqrtSoftplus: return "sqrt_softplus";
+    case ScoreFunc::kSoftmax:
+      return "softmax";
+    case ScoreFunc::kSigmoid:
+      return "sigmoid";
+    case ScoreFunc::kSoftmaxSelected:
+      return "softmax_selected";
+    case ScoreFunc::kSqrtSoftplus:
+      return "sqrt_softplus";
   }
   return "";
 }

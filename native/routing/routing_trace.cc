@@ -14,7 +14,7 @@ struct RoutingTrace::State {
   size_t ring_tokens;
 
   uint32_t epoch = 0;
-  uint64_t n_tokens_seen = 0;   // of this epoch
+  uint64_t n_tokens_seen = 0;  // of this epoch
   uint64_t n_tokens_drained = 0;
   uint64_t records_lost = 0;
   RoutingSeries prefill, decode;
@@ -24,8 +24,8 @@ struct RoutingTrace::State {
   // The step under way; counts only when it succeeds. Touched by the stepping thread alone.
   RoutingStep step;
   std::vector<int32_t> step_tokens;
-  std::vector<int32_t> step_ids;     // [n_moe_layers, n_tokens, n_active]
-  std::vector<float> step_weights;   // same shape
+  std::vector<int32_t> step_ids;    // [n_moe_layers, n_tokens, n_active]
+  std::vector<float> step_weights;  // same shape
 
   size_t cells() const { return layers.size() * static_cast<size_t>(n_experts); }
   RoutingSeries empty_series() const {
@@ -131,7 +131,8 @@ RoutingDrain RoutingTrace::drain() {
   result.first_token = state.n_tokens_drained;
   result.last_phase = state.last_phase;
   result.records_lost = state.records_lost;
-  result.records.assign(std::make_move_iterator(state.ring.begin()), std::make_move_iterator(state.ring.end()));
+  result.records.assign(std::make_move_iterator(state.ring.begin()),
+                        std::make_move_iterator(state.ring.end()));
   result.prefill = std::move(state.prefill);
   result.decode = std::move(state.decode);
   state.n_tokens_drained = state.n_tokens_seen;

@@ -20,10 +20,10 @@ struct RoutingBatch {
   int64_t n_tokens = 0;
   int64_t n_active_experts = 0;
   int64_t n_routed_experts = 0;
-  const int32_t* expert_ids = nullptr;     // [n_tokens, n_active_experts], selection order
-  const float* routing_weights = nullptr;  // same shape, final weights
-  const float* router_logits = nullptr;    // [n_tokens, n_routed_experts]
-  const float* selection_scores = nullptr; // same shape; null unless wanted
+  const int32_t* expert_ids = nullptr;      // [n_tokens, n_active_experts], selection order
+  const float* routing_weights = nullptr;   // same shape, final weights
+  const float* router_logits = nullptr;     // [n_tokens, n_routed_experts]
+  const float* selection_scores = nullptr;  // same shape; null unless wanted
 };
 
 struct RoutingStep {
@@ -62,7 +62,7 @@ struct RoutingRecord {
 };
 
 struct RoutingDrain {
-  uint32_t epoch = 0;           // grows with every reset
+  uint32_t epoch = 0;  // grows with every reset
   int64_t n_moe_layers = 0, n_experts = 0, n_active_experts = 0;
   std::vector<int64_t> layers;  // transformer layer of each MoE layer
   uint64_t first_token = 0;     // counter of the first token in this drain
@@ -76,8 +76,7 @@ class RoutingTrace final : public RoutingObserver {
  public:
   // layers: transformer layer of each MoE layer. ring_tokens: records kept between drains, 0
   // keeps aggregates only (low-impact mode).
-  RoutingTrace(std::vector<int64_t> layers, int64_t n_experts, int64_t n_active_experts,
-               int64_t ring_tokens);
+  RoutingTrace(std::vector<int64_t> layers, int64_t n_experts, int64_t n_active_experts, int64_t ring_tokens);
   ~RoutingTrace() override;
 
   void step_begins(const RoutingStep& step) override;

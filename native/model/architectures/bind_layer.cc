@@ -7,7 +7,8 @@ namespace moebius {
 namespace {
 
 void require_bias(const Linear& linear, const std::string& name) {
-  if (linear.bias == nullptr) throw Error(ErrorCode::kGguf, format_text("tensor %s.bias is missing", name.c_str()));
+  if (linear.bias == nullptr)
+    throw Error(ErrorCode::kGguf, format_text("tensor %s.bias is missing", name.c_str()));
 }
 
 void bind_query_key_norms(WeightBinder& binder, const ModelConfig& config, int64_t n_kv_heads,
@@ -60,8 +61,8 @@ const float* bind_selection_bias(WeightBinder& binder, const std::string& prefix
 
 std::string block_prefix(int64_t layer) { return "blk." + std::to_string(layer) + "."; }
 
-void bind_feed_forward(WeightBinder& binder, const ModelConfig& config, int64_t layer, const GqaTraits& traits,
-                       LayerWeights& weights) {
+void bind_feed_forward(WeightBinder& binder, const ModelConfig& config, int64_t layer,
+                       const GqaTraits& traits, LayerWeights& weights) {
   const std::string prefix = block_prefix(layer);
   const LayerConfig& layer_config = config.layers[static_cast<size_t>(layer)];
   if (!layer_config.is_moe) {
@@ -70,18 +71,22 @@ void bind_feed_forward(WeightBinder& binder, const ModelConfig& config, int64_t 
     return;
   }
   const MoeConfig& moe = config.moe;
-  weights.router.projection = binder.linear(prefix + "ffn_gate_inp", config.hidden_size, moe.n_routed_experts);
+  weights.router.projection =
+      binder.linear(prefix + "ffn_gate_inp", config.hidden_size, moe.n_routed_experts);
   if (traits.has_router_bias) require_bias(weights.router.projection, prefix + "ffn_gate_inp");
   weights.router.rule = router_rule(config, bind_selection_bias(binder, prefix, moe.n_routed_experts));
   weights.moe.n_active_experts = moe.n_active_experts;
   weights.moe.experts.activation = config.activation;
-  binder.experts(prefix, config.hidden_size, moe.expert_feed_forward, moe.n_routed_experts, weights.moe.experts);
+  binder.experts(prefix, config.hidden_size, moe.expert_feed_forward, moe.n_routed_experts,
+                 weights.moe.experts);
   weights.moe.has_shared_expert = moe.shared_expert_feed_forward > 0;
   if (!weights.moe.has_shared_expert) return;
   weights.moe.shared_expert.activation = config.activation;
-  binder.feed_forward(prefix, "_shexp", config.hidden_size, moe.shared_expert_feed_forward, weights.moe.shared_expert);
+  binder.feed_forward(prefix, "_shexp", config.hidden_size, moe.shared_expert_feed_forward,
+                      weights.moe.shared_expert);
   if (traits.has_shared_expert_router)
-    weights.moe.shared_expert_router = binder.vector(prefix + "ffn_gate_inp_shexp.weight", config.hidden_size);
+    weights.moe.shared_expert_router =
+        binder.vector(prefix + "ffn_gate_inp_shexp.weight", config.hidden_size);
 }
 
 void bind_gqa_layer(WeightBinder& binder, const ModelConfig& config, int64_t layer, const GqaTraits& traits,

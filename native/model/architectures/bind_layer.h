@@ -29,7 +29,7 @@ void bind_gqa_layer(WeightBinder& binder, const ModelConfig& config, int64_t lay
                     LayerWeights& weights);
 
 // Norms aside: the dense block, or router, experts and shared expert.
-void bind_feed_forward(WeightBinder& binder, const ModelConfig& config, int64_t layer, const GqaTraits& traits,
-                       LayerWeights& weights);
+void bind_feed_forward(WeightBinder& binder, const ModelConfig& config, int64_t layer,
+                       const GqaTraits& traits, LayerWeights& weights);
 
 }  // namespace moebius

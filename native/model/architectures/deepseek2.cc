@@ -15,20 +15,23 @@ void configure_head_sizes(ConfigReader& reader, ModelConfig& config) {
   const bool has_key = reader.has(reader.key("attention.key_length_mla"));
   const bool has_value = reader.has(reader.key("attention.value_length_mla"));
   if (has_key != has_value)
-    throw Error(ErrorCode::kGguf, "attention.key_length_mla and attention.value_length_mla: expected both or neither");
+    throw Error(ErrorCode::kGguf,
+                "attention.key_length_mla and attention.value_length_mla: expected both or neither");
   mla.has_legacy_kv_b = !has_key;
   reader.note("mla_layout", has_key ? "split k_b, v_b" : "legacy kv_b", has_key ? "key" : "default",
               reader.key("attention.key_length_mla"));
   if (!has_key)
-    reader.warn("Written before the MLA split: attn_kv_b is split while loading, its key half kept as a copy.");
+    reader.warn(
+        "Written before the MLA split: attn_kv_b is split while loading, its key half kept as a copy.");
   const int64_t key_dim = has_key ? reader.dimension("attention.key_length_mla", "key_dim") : config.key_dim;
   mla.v_head_dim = has_key ? reader.dimension("attention.value_length_mla", "v_head_dim") : config.value_dim;
   mla.kv_lora_rank = reader.dimension("attention.kv_lora_rank", "kv_lora_rank");
   mla.qk_rope_head_dim = reader.dimension("rope.dimension_count", "qk_rope_head_dim");
   mla.qk_nope_head_dim = key_dim - mla.qk_rope_head_dim;
   if (mla.qk_nope_head_dim < 1)
-    throw Error(ErrorCode::kGguf, format_text("heads of %lld elements leave none beside the %lld rotary ones",
-                                              static_cast<long long>(key_dim), static_cast<long long>(mla.qk_rope_head_dim)));
+    throw Error(ErrorCode::kGguf,
+                format_text("heads of %lld elements leave none beside the %lld rotary ones",
+                            static_cast<long long>(key_dim), static_cast<long long>(mla.qk_rope_head_dim)));
   config.key_dim = key_dim;
   config.value_dim = mla.v_head_dim;
   for (LayerConfig& layer : config.layers) layer.n_kv_heads = 1;
@@ -48,9 +51,11 @@ void configure_attention_scale(ConfigReader& reader, ModelConfig& config) {
   config.attention_scale = 1 / std::sqrt(head_dim);
   RopeSpec& rope = config.ropes.front();
   if (rope.scaling != RopeScaling::kYarn) return;
-  const double log_multiplier = reader.number_or("rope.scaling.yarn_log_multiplier", "yarn_log_multiplier", 0);
+  const double log_multiplier =
+      reader.number_or("rope.scaling.yarn_log_multiplier", "yarn_log_multiplier", 0);
   if (log_multiplier == 0) {
-    reader.warn("YaRN without yarn_log_multiplier: the softmax scale stays plain and the rotation is scaled.");
+    reader.warn(
+        "YaRN without yarn_log_multiplier: the softmax scale stays plain and the rotation is scaled.");
     return;
   }
   const double m = yarn_magnitude(rope.factor, log_multiplier / 0.1);
@@ -59,8 +64,10 @@ void configure_attention_scale(ConfigReader& reader, ModelConfig& config) {
 }
 
 void configure(ConfigReader& reader, ModelConfig& config) {
-  if (reader.has(reader.key("attention.temperature_length")) || reader.has(reader.key("attention.temperature_scale")))
-    throw Error(ErrorCode::kUnsupported, "attention.temperature_scale: position-dependent query scaling is not supported");
+  if (reader.has(reader.key("attention.temperature_length")) ||
+      reader.has(reader.key("attention.temperature_scale")))
+    throw Error(ErrorCode::kUnsupported,
+                "attention.temperature_scale: position-dependent query scaling is not supported");
   config.is_mla = true;
   config.rope_pairing = RopePairing::kAdjacent;
   configure_head_sizes(reader, config);
@@ -72,7 +79,8 @@ void configure(ConfigReader& reader, ModelConfig& config) {
   configure_moe(reader, config, family);
 }
 
-void bind_attention(WeightBinder& binder, const ModelConfig& config, const std::string& prefix, MlaWeights& weights) {
+void bind_attention(WeightBinder& binder, const ModelConfig& config, const std::string& prefix,
+                    MlaWeights& weights) {
   const MlaConfig& mla = config.mla;
   const int64_t d = config.hidden_size;
   const int64_t q_rows = config.n_heads * (mla.qk_nope_head_dim + mla.qk_rope_head_dim);

@@ -29,7 +29,8 @@ void configure(ConfigReader& reader, ModelConfig& config) {
   // The 27B model scales by the width per head, not by the head size.
   constexpr int64_t kLayersOf27B = 62;
   if (config.n_layers == kLayersOf27B)
-    config.attention_scale = 1 / std::sqrt(static_cast<double>(config.hidden_size) / static_cast<double>(config.n_heads));
+    config.attention_scale =
+        1 / std::sqrt(static_cast<double>(config.hidden_size) / static_cast<double>(config.n_heads));
 }
 
 void bind_layer(WeightBinder& binder, const ModelConfig& config, int64_t layer, LayerWeights& weights) {

@@ -1,5 +1,7 @@
 // gpt-oss (arXiv 2508.10925): biases everywhere, an attention sink per head, every even layer
 // windowed, the router's softmax taken over the selected experts only, a clamped SwiGLU.
+#include <cmath>
+
 #include "model/architectures/bind_layer.h"
 
 namespace moebius {
@@ -9,7 +11,17 @@ namespace {
 constexpr GqaTraits kTraits{
     .ffn_norm = "post_attention_norm", .has_qkv_bias = true, .has_sinks = true, .has_router_bias = true};
 
+// All of a head is rotated, and its size is not hidden_size / n_heads.
+void configure_head_size(ConfigReader& reader, ModelConfig& config) {
+  if (reader.has(reader.key("attention.key_length")) || !reader.has(reader.key("rope.dimension_count")))
+    return;
+  config.key_dim = config.value_dim = config.ropes.front().n_rot;
+  config.attention_scale = 1 / std::sqrt(static_cast<double>(config.key_dim));
+  reader.note("key_dim", config.key_dim, "key", reader.key("rope.dimension_count"));
+}
+
 void configure(ConfigReader& reader, ModelConfig& config) {
+  configure_head_size(reader, config);
   config.rope_pairing = RopePairing::kHalfSplit;
   config.activation = Activation::kSwigluOai;
   config.ropes.front().rounds_correction_range = false;

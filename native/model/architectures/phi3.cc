@@ -7,7 +7,8 @@ namespace moebius {
 namespace {
 
 void configure_longrope(ConfigReader& reader, ModelConfig& config) {
-  if (!reader.has_tensor("rope_factors_long.weight") || !reader.has_tensor("rope_factors_short.weight")) return;
+  if (!reader.has_tensor("rope_factors_long.weight") || !reader.has_tensor("rope_factors_short.weight"))
+    return;
   RopeSpec& rope = config.ropes.front();
   rope.scaling = RopeScaling::kLongRope;
   RopeSpec long_rope = rope;

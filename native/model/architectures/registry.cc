@@ -5,8 +5,8 @@
 
 namespace moebius {
 
-extern const Architecture kBailingMoe2, kDeepseek, kDeepseek2, kErnie45, kErnie45Moe, kGemma3, kGlm4Moe, kGptOss,
-    kLlama, kOlmoe, kPhi3, kQwen2, kQwen2Moe, kQwen3, kQwen3Moe;
+extern const Architecture kBailingMoe2, kDeepseek, kDeepseek2, kErnie45, kErnie45Moe, kGemma3, kGlm4Moe,
+    kGptOss, kLlama, kOlmoe, kPhi3, kQwen2, kQwen2Moe, kQwen3, kQwen3Moe;
 
 namespace {
 

@@ -40,7 +40,8 @@ void attend(ForwardPass& pass, int64_t layer, const Rows& q, const Rows& out) {
     size_t end = begin;
     for (; end < spans.size() && spans[end].cache->format() == first.format(); ++end) {
       KvCache& cache = static_cast<KvCache&>(*spans[end].cache);
-      run.push_back({n_rows, spans[end].n_rows, spans[end].n_past, cache.keys(layer).data(), cache.values(layer).data()});
+      run.push_back({n_rows, spans[end].n_rows, spans[end].n_past, cache.keys(layer).data(),
+                     cache.values(layer).data()});
       n_rows += spans[end].n_rows;
     }
     gqa_attention(pass.op, attention_shape(pass, layer, first), q.slice(first_row, n_rows), run,

@@ -122,7 +122,9 @@ void mla_attention(ForwardPass& pass, int64_t layer, const Rows& x, const Rows& 
   rope(pass.op, q, mla.qk_nope_head_dim + mla.qk_rope_head_dim, /*offset=*/mla.qk_nope_head_dim, angles,
        config.rope_pairing);
   for (const BatchSpan& span : pass.batch.spans)
-    static_cast<LatentCache&>(*span.cache).rows(layer).store(pass.op, span.n_past, latent.slice(span.first_row, span.n_rows));
+    static_cast<LatentCache&>(*span.cache)
+        .rows(layer)
+        .store(pass.op, span.n_past, latent.slice(span.first_row, span.n_rows));
 
   const Rows out = pass.rows(config.n_heads * mla.v_head_dim);
   attend(pass, layer, q, out);

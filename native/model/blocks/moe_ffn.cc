@@ -42,10 +42,11 @@ void moe_ffn(ForwardPass& pass, int64_t layer, const Rows& x, const Rows& y) {
   const LayerWeights& weights = pass.layer_weights(layer);
   const Routing routing = route_tokens(pass.op, weights.router, x, anyone_wants_scores(pass.batch));
   if (routing.nan_row >= 0)
-    throw Error(ErrorCode::kGguf,
-                format_text("the router of layer %lld got NaN at position %lld", static_cast<long long>(layer),
-                            static_cast<long long>(position_of_row(pass.batch, routing.nan_row))),
-                "The file's weights are damaged, or its quantisation overflowed. Get another copy.");
+    throw Error(
+        ErrorCode::kGguf,
+        format_text("the router of layer %lld got NaN at position %lld", static_cast<long long>(layer),
+                    static_cast<long long>(position_of_row(pass.batch, routing.nan_row))),
+        "The file's weights are damaged, or its quantisation overflowed. Get another copy.");
   tell_observers(pass, layer, routing);
   moe_ffn(pass.op, weights.moe, x, routing.expert_ids, routing.routing_weights, y);
 }

@@ -13,15 +13,20 @@ using namespace moebius::test;
 
 namespace {
 
-constexpr CacheFormat kFormats[] = {CacheFormat::kF32, CacheFormat::kF16, CacheFormat::kBF16, CacheFormat::kQ8_0};
+constexpr CacheFormat kFormats[] = {CacheFormat::kF32, CacheFormat::kF16, CacheFormat::kBF16,
+                                    CacheFormat::kQ8_0};
 
 // Largest relative step of a format.
 double step_of(CacheFormat format) {
   switch (format) {
-    case CacheFormat::kF32: return 0;
-    case CacheFormat::kF16: return 1.0 / 2048;
-    case CacheFormat::kBF16: return 1.0 / 256;
-    case CacheFormat::kQ8_0: return 1.0 / 254;
+    case CacheFormat::kF32:
+      return 0;
+    case CacheFormat::kF16:
+      return 1.0 / 2048;
+    case CacheFormat::kBF16:
+      return 1.0 / 256;
+    case CacheFormat::kQ8_0:
+      return 1.0 / 254;
   }
   return 0;
 }
@@ -58,7 +63,8 @@ TEST(stores_outside_are_refused) {
 
 TEST(prefix_copies_and_moves) {
   OpCase test;
-  KvCache a(CacheFormat::kF16, {{2, 32, 16}, {1, 32, 16}}, 8), b(CacheFormat::kF16, {{2, 32, 16}, {1, 32, 16}}, 5);
+  KvCache a(CacheFormat::kF16, {{2, 32, 16}, {1, 32, 16}}, 8),
+      b(CacheFormat::kF16, {{2, 32, 16}, {1, 32, 16}}, 5);
   a.keys(0).store(test.op, 0, test.filled(6, 64));
   a.values(1).store(test.op, 0, test.filled(6, 16));
   b.copy_from(a, 4);
@@ -68,7 +74,8 @@ TEST(prefix_copies_and_moves) {
   a.move_down(4, 6, 1);
   CHECK(std::memcmp(a.keys(0).row(2), row5.data(), row5.size()) == 0);
   CHECK_THROWS(Error, "[cache]", b.copy_from(a, 6));
-  CHECK_EQ(a.bytes_for(8), 8 * (a.keys(0).row_bytes() + a.values(0).row_bytes() + a.keys(1).row_bytes() + a.values(1).row_bytes()));
+  CHECK_EQ(a.bytes_for(8), 8 * (a.keys(0).row_bytes() + a.values(0).row_bytes() + a.keys(1).row_bytes() +
+                                a.values(1).row_bytes()));
 }
 
 TEST(rotating_back_and_forth_is_the_identity) {
@@ -82,8 +89,10 @@ TEST(rotating_back_and_forth_is_the_identity) {
     const float* rotated = reinterpret_cast<const float*>(latent.rows(0).row(1));
     double moved = 0;
     for (int i = 0; i < 48; ++i) {
-      if (i < 32) CHECK_NEAR(rotated[i], source.row(1)[i], 0);  // the latent has no position
-      else moved += std::fabs(rotated[i] - source.row(1)[i]);
+      if (i < 32)
+        CHECK_NEAR(rotated[i], source.row(1)[i], 0);  // the latent has no position
+      else
+        moved += std::fabs(rotated[i] - source.row(1)[i]);
     }
     CHECK(moved > 0.1);
     latent.rotate_keys(test.op, 0, 1, 3, 7, frequencies, pairing);

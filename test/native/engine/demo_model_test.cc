@@ -20,7 +20,8 @@ std::shared_ptr<Model> load_demo(int n_threads = 1) {
 
 TEST(demo_reproduces_its_recorded_continuation) {
   const Json check = Json::read_file(kFolder + "moebius-demo-6m.json")["greedy_check"];
-  const std::vector<int> prompt = check["prompt_ids"].integers(), expected = check["continuation_ids"].integers();
+  const std::vector<int> prompt = check["prompt_ids"].integers(),
+                         expected = check["continuation_ids"].integers();
   const std::shared_ptr<Model> model = load_demo();
   CHECK(greedy_tokens(*open_session(model), prompt, expected.size()) == expected);
   CHECK(greedy_tokens(*open_session(model, 0, CacheFormat::kF16), prompt, expected.size()) == expected);
@@ -59,10 +60,12 @@ TEST(demo_describes_itself) {
 // A trained draft layer guesses its own trunk's next token far more often than chance.
 TEST(demo_drafts_agree_with_the_trunk) {
   const std::shared_ptr<Model> model = load_demo();
-  const std::vector<int32_t> tokens =
-      model->tokenizer().encode("Once upon a time, there was a little girl named Lily. She had a big dog. One day, they went to the park.");
+  const std::vector<int32_t> tokens = model->tokenizer().encode(
+      "Once upon a time, there was a little girl named Lily. She had a big dog. One day, they went to the "
+      "park.");
   const Logits trunk = logits(model, tokens), draft = mtp_logits(model, tokens);
   int agreed = 0;
-  for (int64_t row = 0; row < draft.n_rows(); ++row) agreed += argmax(draft.row(row)) == argmax(trunk.row(row + 1));
+  for (int64_t row = 0; row < draft.n_rows(); ++row)
+    agreed += argmax(draft.row(row)) == argmax(trunk.row(row + 1));
   CHECK(agreed * 2 > draft.n_rows());
 }

@@ -53,9 +53,12 @@ void check_hidden(const Golden& golden, const std::shared_ptr<Model>& model, dou
   EvaluateOptions options;
   options.hidden_observer = [&](int64_t index, const float* hidden, int64_t) {
     std::span<const float> expected;
-    if (index < 0) expected = golden.array("s17.embed").f32();
-    else if (index == model->info().n_layers) expected = golden.array("s17.final_norm").f32();
-    else expected = golden.array("s17.hidden").f32().subspan(static_cast<size_t>(index) * rows, rows);
+    if (index < 0)
+      expected = golden.array("s17.embed").f32();
+    else if (index == model->info().n_layers)
+      expected = golden.array("s17.final_norm").f32();
+    else
+      expected = golden.array("s17.hidden").f32().subspan(static_cast<size_t>(index) * rows, rows);
     CHECK_NEAR(nmse({hidden, rows}, expected), 0, tolerance);
   };
   open_session(model)->evaluate(tokens, options);
@@ -119,11 +122,15 @@ TEST(phi3_short_and_long_factors) {
     options.max_seq_len = is_long ? 129 : 128;
     options.cache_format = CacheFormat::kF32;
     const Logits got = all_logits(*Session::create(model, options), golden->sequences().at("s17"));
-    const std::vector<double> errors = row_errors(got, golden->array(is_long ? "alt_long.s17.logits" : "s17.logits"));
+    const std::vector<double> errors =
+        row_errors(got, golden->array(is_long ? "alt_long.s17.logits" : "s17.logits"));
     CHECK_NEAR(*std::max_element(errors.begin(), errors.end()), 0, 1e-9);
   }
-  const std::shared_ptr<Session> short_session = Session::create(model, {.max_seq_len = 128, .cache_format = CacheFormat::kF16, .prefill_chunk = 0});
-  CHECK_THROWS(std::exception, "rotary factors", short_session->fork(0, {.max_seq_len = 129, .cache_format = CacheFormat::kF16, .prefill_chunk = 0}));
+  const std::shared_ptr<Session> short_session =
+      Session::create(model, {.max_seq_len = 128, .cache_format = CacheFormat::kF16, .prefill_chunk = 0});
+  CHECK_THROWS(
+      std::exception, "rotary factors",
+      short_session->fork(0, {.max_seq_len = 129, .cache_format = CacheFormat::kF16, .prefill_chunk = 0}));
 }
 
 // A vocabulary of 32256: only the 32 largest logits of a position are recorded, and the whole
@@ -155,7 +162,8 @@ TEST(mtp_logits_match) {
   CHECK_EQ(model->info().n_mtp_layers, 1);
   for (const auto& [name, tokens] : golden->sequences()) {
     if (tokens.size() < 2) continue;
-    const std::vector<double> errors = row_errors(mtp_logits(model, tokens), golden->array(name + ".mtp_logits"));
+    const std::vector<double> errors =
+        row_errors(mtp_logits(model, tokens), golden->array(name + ".mtp_logits"));
     CHECK_EQ(errors.size(), tokens.size() - 1);
     CHECK_NEAR(*std::max_element(errors.begin(), errors.end()), 0, 1e-9);
   }
@@ -165,7 +173,7 @@ TEST(mtp_logits_match) {
 TEST(v2_group_rule_is_not_the_sum) {
   const std::unique_ptr<Golden> golden = open_golden("deepseek2-v2");
   if (golden == nullptr) return;
-  const std::vector<double> errors =
-      row_errors(logits(load_golden(*golden), golden->sequences().at("s96")), golden->array("alt_top2sum.s96.logits"));
+  const std::vector<double> errors = row_errors(logits(load_golden(*golden), golden->sequences().at("s96")),
+                                                golden->array("alt_top2sum.s96.logits"));
   CHECK(*std::max_element(errors.begin(), errors.end()) > 1e-4);
 }

@@ -22,27 +22,31 @@ void check_quantised(const std::string& name, double median_with_int8) {
   }
   // Token by token: the decode kernels.
   const std::vector<int32_t>& tokens = golden->sequences().at("s96");
-  CHECK_NEAR(median(row_errors(all_logits(*open_session(fast, /*prefill_chunk=*/1), tokens), golden->array("s96.logits"))), 0,
-             median_with_int8);
+  CHECK_NEAR(median(row_errors(all_logits(*open_session(fast, /*prefill_chunk=*/1), tokens),
+                               golden->array("s96.logits"))),
+             0, median_with_int8);
 }
 
 }  // namespace
 
 TEST(deepseek2_k_formats) {
-  for (const char* name : {"deepseek2-v3-q.Q6_K", "deepseek2-v3-q.Q4_K_M", "deepseek2-v3-q.Q3_K_M"}) check_quantised(name, 1e-3);
+  for (const char* name : {"deepseek2-v3-q.Q6_K", "deepseek2-v3-q.Q4_K_M", "deepseek2-v3-q.Q3_K_M"})
+    check_quantised(name, 1e-3);
 }
 TEST(deepseek2_iq_formats) {
   for (const char* name : {"deepseek2-v3-q.IQ4_XS", "deepseek2-v3-q.IQ3_XXS"}) check_quantised(name, 1e-3);
 }
 TEST(deepseek2_small_block_formats) {
-  for (const char* name : {"deepseek2-v3-h.Q8_0", "deepseek2-v3-h.Q5_0", "deepseek2-v3-h.Q4_0"}) check_quantised(name, 1e-3);
+  for (const char* name : {"deepseek2-v3-h.Q8_0", "deepseek2-v3-h.Q5_0", "deepseek2-v3-h.Q4_0"})
+    check_quantised(name, 1e-3);
 }
 TEST(deepseek2_half_formats) {
   check_quantised("deepseek2-v3-h.F16", 1e-5);
   check_quantised("deepseek2-v3-h.BF16", 1e-4);
 }
 TEST(qwen3moe_k_formats) {
-  for (const char* name : {"qwen3moe-q.Q5_K_M", "qwen3moe-q.Q4_K_M", "qwen3moe-q.Q2_K"}) check_quantised(name, 1e-3);
+  for (const char* name : {"qwen3moe-q.Q5_K_M", "qwen3moe-q.Q4_K_M", "qwen3moe-q.Q2_K"})
+    check_quantised(name, 1e-3);
 }
 TEST(qwen3moe_iq_formats) {
   for (const char* name : {"qwen3moe-q.IQ2_XXS", "qwen3moe-q.IQ2_XS"}) check_quantised(name, 1e-3);

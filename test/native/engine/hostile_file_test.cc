@@ -36,10 +36,18 @@ std::string bytes_of(const std::string& path) {
 void damage(std::string& bytes, size_t header_bytes, Random& random) {
   const size_t at = random.below(header_bytes);
   switch (random.below(4)) {
-    case 0: bytes[at] = static_cast<char>(bytes[at] ^ (1 << random.below(8))); break;
-    case 1: bytes[at] = static_cast<char>(random.below(20)); break;
-    case 2: bytes[at] = static_cast<char>(bytes[at] + 1); break;
-    default: bytes[at] = static_cast<char>(0xff); break;
+    case 0:
+      bytes[at] = static_cast<char>(bytes[at] ^ (1 << random.below(8)));
+      break;
+    case 1:
+      bytes[at] = static_cast<char>(random.below(20));
+      break;
+    case 2:
+      bytes[at] = static_cast<char>(bytes[at] + 1);
+      break;
+    default:
+      bytes[at] = static_cast<char>(0xff);
+      break;
   }
 }
 
@@ -81,7 +89,8 @@ TEST(damaged_headers_never_crash) {
       std::string bytes = good;
       const size_t from = round % 2 == 0 ? 0 : header_bytes - std::min<size_t>(header_bytes, 4000);
       std::string tail = bytes.substr(from);
-      for (size_t i = random.below(3) + 1; i > 0; --i) damage(tail, std::min<size_t>(header_bytes - from, 4000), random);
+      for (size_t i = random.below(3) + 1; i > 0; --i)
+        damage(tail, std::min<size_t>(header_bytes - from, 4000), random);
       bytes.replace(from, std::string::npos, tail);
       std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
       try {
@@ -177,7 +186,8 @@ TEST(reference_backend_agrees) {
     options.backend = "reference";
     options.n_threads = 1;
     const std::vector<double> errors =
-        row_errors(logits(Model::load(golden->gguf_path(), options), golden->sequences().at("s96")), golden->array("s96.logits"));
+        row_errors(logits(Model::load(golden->gguf_path(), options), golden->sequences().at("s96")),
+                   golden->array("s96.logits"));
     CHECK_NEAR(*std::max_element(errors.begin(), errors.end()), 0, 1e-9);
   }
 }

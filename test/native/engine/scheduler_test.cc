@@ -30,7 +30,9 @@ struct Answer {
   std::function<void(size_t)> after_token;
 
   void listen(GenerateRequest& request) {
-    request.on_prompt_progress = [this](const PromptProgress& event) { progress.push_back(event.tokens_done); };
+    request.on_prompt_progress = [this](const PromptProgress& event) {
+      progress.push_back(event.tokens_done);
+    };
     request.on_token = [this](const TokenEvent& event) {
       CHECK_EQ(event.index, static_cast<int64_t>(ids.size()));
       ids.push_back(event.id);
@@ -44,7 +46,8 @@ struct Answer {
   }
 };
 
-GenerateRequest request_for(const std::shared_ptr<Session>& session, std::vector<int32_t> prompt, int64_t max_tokens, Answer& answer) {
+GenerateRequest request_for(const std::shared_ptr<Session>& session, std::vector<int32_t> prompt,
+                            int64_t max_tokens, Answer& answer) {
   GenerateRequest request;
   request.session = session;
   request.prompt = std::move(prompt);
@@ -79,7 +82,8 @@ TEST(batched_answers_equal_lone_answers) {
     for (size_t i = 0; i < kRequests; ++i) {
       const std::vector<int32_t> prompt = first_tokens(*golden, 2 + 4 * i);
       alone[i] = greedy_tokens(*open_session(model, 16), prompt, 12 + i % 5);
-      requests.push_back(request_for(open_session(model, 16), prompt, static_cast<int64_t>(12 + i % 5), answers[i]));
+      requests.push_back(
+          request_for(open_session(model, 16), prompt, static_cast<int64_t>(12 + i % 5), answers[i]));
     }
     Scheduler scheduler(model);
     for (GenerateRequest& request : requests) scheduler.submit(std::move(request));
@@ -154,7 +158,9 @@ TEST(context_end_and_zero_tokens_are_length) {
   CHECK_EQ(none.ids.size(), 0u);
   CHECK(none.end.reason == EndReason::kLength);
   Answer unused;
-  CHECK_THROWS(Error, "context length", scheduler.submit(request_for(Session::create(model, options), first_tokens(*golden, 21), 1, unused)));
+  CHECK_THROWS(
+      Error, "context length",
+      scheduler.submit(request_for(Session::create(model, options), first_tokens(*golden, 21), 1, unused)));
 }
 
 TEST(cancel_ends_one_request_only) {
@@ -193,7 +199,8 @@ TEST(closing_ends_everything_once) {
   std::vector<Answer> answers(6);
   {
     Scheduler scheduler(model);
-    for (Answer& answer : answers) scheduler.submit(request_for(open_session(model), first_tokens(*golden, 60), 100000, answer));
+    for (Answer& answer : answers)
+      scheduler.submit(request_for(open_session(model), first_tokens(*golden, 60), 100000, answer));
   }
   for (const Answer& answer : answers) {
     CHECK_EQ(answer.ends, 1);
@@ -237,7 +244,8 @@ TEST(text_pieces_join_to_the_decoded_answer) {
   const std::string path = std::string(MOEBIUS_RESOURCES) + "/models/moebius-demo-6m.gguf";
   const std::shared_ptr<Model> model = Model::load(path);
   Answer answer;
-  GenerateRequest request = request_for(open_session(model), model->tokenizer().encode("Once upon a time"), 40, answer);
+  GenerateRequest request =
+      request_for(open_session(model), model->tokenizer().encode("Once upon a time"), 40, answer);
   request.sampler.n_probs = 3;
   Scheduler scheduler(model);
   scheduler.submit(std::move(request));

@@ -52,9 +52,11 @@ TEST(chunk_sizes_agree) {
   for (const char* name : kFamilies) {
     const Loaded loaded = load(name);
     if (loaded.model == nullptr) continue;
-    const std::vector<float> reference = flat(all_logits(*open_session(loaded.model), long_prompt(*loaded.golden)));
+    const std::vector<float> reference =
+        flat(all_logits(*open_session(loaded.model), long_prompt(*loaded.golden)));
     for (const int64_t chunk : {1, 7, 64}) {
-      const std::vector<float> got = flat(all_logits(*open_session(loaded.model, chunk), long_prompt(*loaded.golden)));
+      const std::vector<float> got =
+          flat(all_logits(*open_session(loaded.model, chunk), long_prompt(*loaded.golden)));
       CHECK_NEAR(nmse(got, reference), 0, 1e-9);
     }
   }
@@ -99,7 +101,8 @@ TEST(mla_absorbed_equals_expanded) {
 
 TEST(a_row_alone_equals_a_row_in_a_batch) {
   for (const bool exact : {true, false}) {
-    for (const char* name : {"deepseek2-v3", "deepseek2-v3-q.Q4_K_M", "qwen3moe-q.Q2_K", "gemma3", "gpt-oss"}) {
+    for (const char* name :
+         {"deepseek2-v3", "deepseek2-v3-q.Q4_K_M", "qwen3moe-q.Q2_K", "gemma3", "gpt-oss"}) {
       const Loaded loaded = load(name, exact);
       if (loaded.model == nullptr) continue;
       const std::vector<int32_t>& tokens = long_prompt(*loaded.golden);
@@ -118,7 +121,8 @@ TEST(a_row_alone_equals_a_row_in_a_batch) {
       std::vector<float> together(kRows * width);
       run_step(loaded.model->state(), parts, {}, together.data());
       for (size_t i = 0; i < kRows; ++i)
-        CHECK(std::equal(alone[i].begin(), alone[i].end(), together.begin() + static_cast<std::ptrdiff_t>(i * width)));
+        CHECK(std::equal(alone[i].begin(), alone[i].end(),
+                         together.begin() + static_cast<std::ptrdiff_t>(i * width)));
     }
   }
 }
@@ -188,7 +192,8 @@ TEST(broken_snapshots_are_refused) {
   const Loaded stranger = load("deepseek2-v2");
   if (stranger.model != nullptr)
     CHECK_THROWS(Error, "another model", open_session(stranger.model)->restore_snapshot(path));
-  CHECK_THROWS(Error, "cache format", open_session(loaded.model, 0, CacheFormat::kF16)->restore_snapshot(path));
+  CHECK_THROWS(Error, "cache format",
+               open_session(loaded.model, 0, CacheFormat::kF16)->restore_snapshot(path));
   CHECK_EQ(other->position(), 5);
   std::remove(path.c_str());
   CHECK_THROWS(Error, "", other->restore_snapshot(path));
@@ -216,7 +221,8 @@ TEST(shift_rotates_keys_to_their_new_positions) {
     const CacheRows& fresh_rows = *fresh->state().cache->arrays().front();
     for (int64_t row = 0; row < 45; ++row) {
       const auto as_floats = [&](const CacheRows& rows) {
-        return std::span<const float>(reinterpret_cast<const float*>(rows.row(row)), static_cast<size_t>(rows.n()));
+        return std::span<const float>(reinterpret_cast<const float*>(rows.row(row)),
+                                      static_cast<size_t>(rows.n()));
       };
       CHECK_NEAR(nmse(as_floats(shifted_rows), as_floats(fresh_rows)), 0, 1e-10);
     }
@@ -264,8 +270,9 @@ TEST(cache_formats_stay_close) {
     const Loaded loaded = load(name);
     if (loaded.model == nullptr) continue;
     const auto error = [&](CacheFormat format) {
-      return median(row_errors(all_logits(*open_session(loaded.model, 0, format), long_prompt(*loaded.golden)),
-                               loaded.golden->array("s96.logits")));
+      return median(
+          row_errors(all_logits(*open_session(loaded.model, 0, format), long_prompt(*loaded.golden)),
+                     loaded.golden->array("s96.logits")));
     };
     CHECK_NEAR(error(CacheFormat::kF16), 0, 1e-5);
     CHECK_NEAR(error(CacheFormat::kBF16), 0, 1e-3);

@@ -74,7 +74,8 @@ class CraftedFile {
       writer.add_tensor(renamed == renamed_.end() ? tensor.name : renamed->second, tensor.format,
                         {tensor.dims, tensor.dims + tensor.n_dims}, source_.data(tensor));
     }
-    for (const NewTensor& tensor : tensors_) writer.add_tensor(tensor.name, QuantFormat::kF32, tensor.dims, tensor.values.data());
+    for (const NewTensor& tensor : tensors_)
+      writer.add_tensor(tensor.name, QuantFormat::kF32, tensor.dims, tensor.values.data());
     writer.write(path_);
     return path_;
   }

@@ -64,11 +64,19 @@ class Metadata {
 
 Metadata deepseek2(int64_t n_layers, int64_t n_experts, int64_t hidden_size) {
   Metadata file("deepseek2");
-  file.common(n_layers, hidden_size, 16).integer("feed_forward_length", 64).integer("leading_dense_block_count", 1);
-  file.integer("attention.kv_lora_rank", 512).integer("attention.key_length", 576).integer("attention.value_length", 512);
-  file.integer("attention.key_length_mla", 192).integer("attention.value_length_mla", 128).integer("rope.dimension_count", 64);
+  file.common(n_layers, hidden_size, 16)
+      .integer("feed_forward_length", 64)
+      .integer("leading_dense_block_count", 1);
+  file.integer("attention.kv_lora_rank", 512)
+      .integer("attention.key_length", 576)
+      .integer("attention.value_length", 512);
+  file.integer("attention.key_length_mla", 192)
+      .integer("attention.value_length_mla", 128)
+      .integer("rope.dimension_count", 64);
   if (n_experts > 0)
-    file.integer("expert_count", n_experts).integer("expert_used_count", 6).integer("expert_feed_forward_length", 32);
+    file.integer("expert_count", n_experts)
+        .integer("expert_used_count", 6)
+        .integer("expert_feed_forward_length", 32);
   return file;
 }
 
@@ -78,7 +86,8 @@ TEST(missing_group_keys_come_from_the_shape) {
   struct Case {
     int64_t n_layers, n_experts, hidden_size, groups, active_groups;
   };
-  for (const Case& known : {Case{60, 160, 5120, 8, 3}, Case{61, 256, 7168, 8, 4}, Case{27, 64, 2048, 1, 1}, Case{61, 384, 7168, 1, 1}}) {
+  for (const Case& known : {Case{60, 160, 5120, 8, 3}, Case{61, 256, 7168, 8, 4}, Case{27, 64, 2048, 1, 1},
+                            Case{61, 384, 7168, 1, 1}}) {
     DerivationLog log;
     const ModelConfig config = deepseek2(known.n_layers, known.n_experts, known.hidden_size).derive(&log);
     CHECK_EQ(config.moe.n_expert_groups, known.groups);
@@ -95,8 +104,10 @@ TEST(missing_group_keys_come_from_the_shape) {
 
 TEST(group_keys_win_over_the_table) {
   DerivationLog log;
-  const ModelConfig config =
-      deepseek2(61, 256, 7168).integer("expert_group_count", 16).integer("expert_group_used_count", 2).derive(&log);
+  const ModelConfig config = deepseek2(61, 256, 7168)
+                                 .integer("expert_group_count", 16)
+                                 .integer("expert_group_used_count", 2)
+                                 .derive(&log);
   CHECK_EQ(config.moe.n_expert_groups, 16);
   CHECK_EQ(config.moe.n_active_groups, 2);
   CHECK_EQ(origin_of(log, "n_expert_groups"), "key");
@@ -105,7 +116,9 @@ TEST(group_keys_win_over_the_table) {
 
 TEST(impossible_routing_is_refused) {
   const auto with = [](int64_t groups, int64_t active) {
-    return deepseek2(10, 64, 256).integer("expert_group_count", groups).integer("expert_group_used_count", active);
+    return deepseek2(10, 64, 256)
+        .integer("expert_group_count", groups)
+        .integer("expert_group_used_count", active);
   };
   CHECK_THROWS(Error, "do not divide", with(7, 2).derive());
   CHECK_THROWS(Error, "active groups", with(8, 9).derive());
@@ -115,7 +128,8 @@ TEST(impossible_routing_is_refused) {
 
 TEST(score_func_rules) {
   CHECK(deepseek2(10, 64, 256).derive().moe.score_func == ScoreFunc::kSoftmax);
-  CHECK(deepseek2(10, 64, 256).integer("expert_gating_func", 2).derive().moe.score_func == ScoreFunc::kSigmoid);
+  CHECK(deepseek2(10, 64, 256).integer("expert_gating_func", 2).derive().moe.score_func ==
+        ScoreFunc::kSigmoid);
   CHECK_THROWS(Error, "expert_gating_func", deepseek2(10, 64, 256).integer("expert_gating_func", 9).derive());
   DerivationLog log;
   deepseek2(10, 64, 256).tensor("blk.9.exp_probs_b.bias", {64}).derive(&log);
@@ -126,7 +140,9 @@ TEST(score_func_rules) {
 TEST(yarn_scales_of_deepseek) {
   const auto yarn = [](float log_multiplier) {
     Metadata file = deepseek2(10, 64, 256);
-    file.text("rope.scaling.type", "yarn").number("rope.scaling.factor", 40).integer("rope.scaling.original_context_length", 4096);
+    file.text("rope.scaling.type", "yarn")
+        .number("rope.scaling.factor", 40)
+        .integer("rope.scaling.original_context_length", 4096);
     if (log_multiplier > 0) file.number("rope.scaling.yarn_log_multiplier", log_multiplier);
     return file;
   };
@@ -145,9 +161,13 @@ TEST(mla_keys_come_in_pairs) {
   half.common(4, 256, 4).integer("attention.kv_lora_rank", 64).integer("attention.key_length_mla", 192);
   CHECK_THROWS(Error, "both or neither", half.derive());
   Metadata narrow("deepseek2");
-  narrow.common(4, 256, 4).integer("attention.kv_lora_rank", 64).integer("attention.key_length", 64).integer("rope.dimension_count", 64);
+  narrow.common(4, 256, 4)
+      .integer("attention.kv_lora_rank", 64)
+      .integer("attention.key_length", 64)
+      .integer("rope.dimension_count", 64);
   CHECK_THROWS(Error, "leave none", narrow.derive());
-  CHECK_THROWS(Error, "temperature", deepseek2(10, 0, 256).number("attention.temperature_scale", 0.1f).derive());
+  CHECK_THROWS(Error, "temperature",
+               deepseek2(10, 0, 256).number("attention.temperature_scale", 0.1f).derive());
 }
 
 TEST(query_rank_comes_from_the_tensor_table) {
@@ -156,7 +176,10 @@ TEST(query_rank_comes_from_the_tensor_table) {
 }
 
 TEST(block_count_includes_mtp_layers) {
-  const ModelConfig with = deepseek2(10, 64, 256).integer("nextn_predict_layers", 1).tensor("blk.9.nextn.eh_proj.weight", {2, 1}).derive();
+  const ModelConfig with = deepseek2(10, 64, 256)
+                               .integer("nextn_predict_layers", 1)
+                               .tensor("blk.9.nextn.eh_proj.weight", {2, 1})
+                               .derive();
   CHECK_EQ(with.n_layers, 9);
   CHECK_EQ(with.n_mtp_layers, 1);
   DerivationLog log;
@@ -164,10 +187,13 @@ TEST(block_count_includes_mtp_layers) {
   CHECK_EQ(trunk_only.n_layers, 9);
   CHECK_EQ(trunk_only.n_mtp_layers, 0);
   CHECK(warns_of(log, "drafting is off"));
-  CHECK_THROWS(Error, "nextn_predict_layers", deepseek2(10, 64, 256).integer("nextn_predict_layers", 10).derive());
+  CHECK_THROWS(Error, "nextn_predict_layers",
+               deepseek2(10, 64, 256).integer("nextn_predict_layers", 10).derive());
 
   Metadata mtp_only("llama");
-  mtp_only.integer("block_count", 3).integer("nextn_predict_layers", 1).tensor("blk.2.nextn.eh_proj.weight", {2, 1});
+  mtp_only.integer("block_count", 3)
+      .integer("nextn_predict_layers", 1)
+      .tensor("blk.2.nextn.eh_proj.weight", {2, 1});
   CHECK_THROWS(Error, "only the multi-token-prediction", mtp_only.derive());
 }
 
@@ -175,7 +201,12 @@ TEST(required_keys_are_named) {
   CHECK_THROWS(Error, "llama.block_count", Metadata("llama").derive());
   CHECK_THROWS(Error, "embedding_length", Metadata("llama").integer("block_count", 2).derive());
   CHECK_THROWS(Error, "token_embd.weight",
-               Metadata("llama").integer("block_count", 2).integer("embedding_length", 8).integer("context_length", 8).number("attention.layer_norm_rms_epsilon", 1e-5f).derive());
+               Metadata("llama")
+                   .integer("block_count", 2)
+                   .integer("embedding_length", 8)
+                   .integer("context_length", 8)
+                   .number("attention.layer_norm_rms_epsilon", 1e-5f)
+                   .derive());
   Metadata no_epsilon("llama");
   no_epsilon.integer("block_count", 2).integer("embedding_length", 8).integer("context_length", 8);
   CHECK_THROWS(Error, "layer_norm_rms_epsilon", no_epsilon.derive());
@@ -206,14 +237,19 @@ TEST(nonsense_dimensions_are_refused) {
   CHECK_THROWS(Error, "divisor", llama().common(2, 64, 4).integer("attention.head_count_kv", 0).derive());
   CHECK_THROWS(Error, "head size", llama().common(2, 64, 4).integer("rope.dimension_count", 64).derive());
   CHECK_THROWS(Error, "positive width", Metadata("llama").common(2, 64, 4).derive());
-  CHECK_THROWS(Error, "one entry for each", llama().common(3, 64, 4).integers("attention.head_count_kv", {4, 4}).derive());
+  CHECK_THROWS(Error, "one entry for each",
+               llama().common(3, 64, 4).integers("attention.head_count_kv", {4, 4}).derive());
   CHECK_THROWS(Error, "rope.scaling.type", llama().common(2, 64, 4).text("rope.scaling.type", "su").derive());
-  CHECK_THROWS(Error, "dimension_sections", llama().common(2, 64, 4).integers("rope.dimension_sections", {1, 2}).derive());
+  CHECK_THROWS(Error, "dimension_sections",
+               llama().common(2, 64, 4).integers("rope.dimension_sections", {1, 2}).derive());
 }
 
 TEST(per_layer_values_may_be_scalars_or_arrays) {
   Metadata file("llama");
-  const ModelConfig config = file.common(3, 64, 4).integers("attention.head_count_kv", {4, 2, 1}).integers("feed_forward_length", {8, 16, 24}).derive();
+  const ModelConfig config = file.common(3, 64, 4)
+                                 .integers("attention.head_count_kv", {4, 2, 1})
+                                 .integers("feed_forward_length", {8, 16, 24})
+                                 .derive();
   CHECK_EQ(config.layers[1].n_kv_heads, 2);
   CHECK_EQ(config.layers[2].feed_forward, 24);
 }
@@ -231,16 +267,33 @@ TEST(windows_follow_the_pattern) {
   };
   CHECK_EQ(windowed(gemma().derive()), "wwwww.wwwww.");
   CHECK_EQ(windowed(gemma().integer("attention.sliding_window_pattern", 3).derive()), "ww.ww.ww.ww.");
-  CHECK_EQ(windowed(gemma().integers("attention.sliding_window_pattern", {1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1}).derive()), "w..w.......w");
+  CHECK_EQ(windowed(gemma()
+                        .integers("attention.sliding_window_pattern", {1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1})
+                        .derive()),
+           "w..w.......w");
   CHECK_EQ(gemma().derive().layers[5].rope_index, 0u);
   CHECK_EQ(gemma().derive().layers[0].rope_index, 1u);
 }
 
 TEST(ernie_spaces_its_moe_layers) {
   Metadata file("ernie4_5-moe");
-  file.common(7, 64, 4).integer("feed_forward_length", 64).integer("expert_count", 8).integer("expert_used_count", 2);
-  file.integer("expert_feed_forward_length", 16).integer("leading_dense_block_count", 2).integer("interleave_moe_layer_step", 2);
+  file.common(7, 64, 4)
+      .integer("feed_forward_length", 64)
+      .integer("expert_count", 8)
+      .integer("expert_used_count", 2);
+  file.integer("expert_feed_forward_length", 16)
+      .integer("leading_dense_block_count", 2)
+      .integer("interleave_moe_layer_step", 2);
   std::string kinds;
   for (const LayerConfig& layer : file.derive().layers) kinds += layer.is_moe ? 'm' : 'd';
   CHECK_EQ(kinds, "dddmdmd");
+}
+
+TEST(gpt_oss_heads_are_as_wide_as_their_rotation) {
+  Metadata file("gpt-oss");
+  file.common(2, 90, 4).integer("feed_forward_length", 64).integer("rope.dimension_count", 64);
+  const ModelConfig config = file.derive();
+  CHECK_EQ(config.key_dim, 64);
+  CHECK_EQ(config.value_dim, 64);
+  CHECK_NEAR(config.attention_scale, 0.125, 1e-12);
 }

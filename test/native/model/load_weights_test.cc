@@ -18,7 +18,8 @@ TEST(inconsistent_tensors_are_refused_by_name) {
   {
     CraftedFile file("deepseek2-v3");
     file.set_tensor("blk.1.ffn_gate_inp.weight", {64, 11}, std::vector<float>(64 * 11));
-    CHECK_THROWS(Error, "blk.1.ffn_gate_inp.weight: expected [64, 12], got [64, 11]", load_file(file.write()));
+    CHECK_THROWS(Error, "blk.1.ffn_gate_inp.weight: expected [64, 12], got [64, 11]",
+                 load_file(file.write()));
   }
   {
     CraftedFile file("qwen3moe");
@@ -100,7 +101,8 @@ TEST(mixtral_experts_one_by_one_equal_the_stack) {
       const size_t n = static_cast<size_t>(stack->dims[0] * stack->dims[1]);
       for (int64_t expert = 0; expert < stack->dims[2]; ++expert) {
         const float* first = values.data() + static_cast<size_t>(expert) * n;
-        file.set_tensor(prefix + kind + "." + std::to_string(expert) + ".weight", {stack->dims[0], stack->dims[1]}, {first, first + n});
+        file.set_tensor(prefix + kind + "." + std::to_string(expert) + ".weight",
+                        {stack->dims[0], stack->dims[1]}, {first, first + n});
       }
     }
   }
@@ -113,7 +115,8 @@ TEST(mixtral_experts_one_by_one_equal_the_stack) {
     for (int64_t expert = 0; expert < 8; ++expert) {
       const auto same = [&](const Matrix& x, const Matrix& y) {
         CHECK_EQ(x.n_matrices, 8);
-        CHECK(std::memcmp(x.slice(expert).data, y.slice(expert).data, x.row_bytes * static_cast<size_t>(x.n_out)) == 0);
+        CHECK(std::memcmp(x.slice(expert).data, y.slice(expert).data,
+                          x.row_bytes * static_cast<size_t>(x.n_out)) == 0);
       };
       same(a.gate_proj, b.gate_proj);
       same(a.up_proj, b.up_proj);
@@ -126,20 +129,25 @@ TEST(mixtral_experts_one_by_one_equal_the_stack) {
 TEST(legacy_kv_b_equals_the_split_tensors) {
   CraftedFile file("deepseek2-v3");
   const int64_t heads = 4, nope = 32, rank = 64, v = 32;
-  for (int layer = 0; layer < static_cast<int>(file.source().metadata().integer("deepseek2.block_count").value_or(0)); ++layer) {
+  for (int layer = 0;
+       layer < static_cast<int>(file.source().metadata().integer("deepseek2.block_count").value_or(0));
+       ++layer) {
     const std::string prefix = "blk." + std::to_string(layer) + ".attn_";
-    const std::vector<float> k_b = file.values(prefix + "k_b.weight"), v_b = file.values(prefix + "v_b.weight");
+    const std::vector<float> k_b = file.values(prefix + "k_b.weight"),
+                             v_b = file.values(prefix + "v_b.weight");
     std::vector<float> kv_b;
     for (int64_t head = 0; head < heads; ++head) {
       for (int64_t i = 0; i < nope; ++i)
-        for (int64_t latent = 0; latent < rank; ++latent) kv_b.push_back(k_b[static_cast<size_t>((head * rank + latent) * nope + i)]);
+        for (int64_t latent = 0; latent < rank; ++latent)
+          kv_b.push_back(k_b[static_cast<size_t>((head * rank + latent) * nope + i)]);
       kv_b.insert(kv_b.end(), v_b.begin() + head * v * rank, v_b.begin() + (head + 1) * v * rank);
     }
     file.drop_tensor(prefix + "k_b.weight");
     file.drop_tensor(prefix + "v_b.weight");
     file.set_tensor(prefix + "kv_b.weight", {rank, heads * (nope + v)}, kv_b);
   }
-  for (const char* key : {"attention.key_length_mla", "attention.value_length_mla"}) file.drop_key(std::string("deepseek2.") + key);
+  for (const char* key : {"attention.key_length_mla", "attention.value_length_mla"})
+    file.drop_key(std::string("deepseek2.") + key);
   file.set_integer("deepseek2.attention.key_length", 64);
   file.set_integer("deepseek2.attention.value_length", 32);
   const LoadedDecoder legacy = load_file(file.write()), split = load_file(file.source().path());
@@ -149,14 +157,18 @@ TEST(legacy_kv_b_equals_the_split_tensors) {
     const MlaWeights& a = legacy.model.weights.layers[layer].mla;
     const MlaWeights& b = split.model.weights.layers[layer].mla;
     for (int64_t head = 0; head < heads; ++head) {
-      CHECK(std::memcmp(a.k_b.slice(head).data, b.k_b.slice(head).data, sizeof(float) * static_cast<size_t>(nope * rank)) == 0);
-      CHECK(std::memcmp(a.v_b.slice(head).data, b.v_b.slice(head).data, sizeof(float) * static_cast<size_t>(v * rank)) == 0);
+      CHECK(std::memcmp(a.k_b.slice(head).data, b.k_b.slice(head).data,
+                        sizeof(float) * static_cast<size_t>(nope * rank)) == 0);
+      CHECK(std::memcmp(a.v_b.slice(head).data, b.v_b.slice(head).data,
+                        sizeof(float) * static_cast<size_t>(v * rank)) == 0);
     }
   }
 }
 
 TEST(tensor_classes) {
-  const auto is = [](const char* name, const char* expected) { CHECK_EQ(std::string(tensor_class(name, 10)), expected); };
+  const auto is = [](const char* name, const char* expected) {
+    CHECK_EQ(std::string(tensor_class(name, 10)), expected);
+  };
   is("token_embd.weight", "embedding");
   is("output.weight", "head");
   is("output_norm.weight", "norms");

@@ -17,7 +17,8 @@ struct OpCase {
   }
   Rows filled(int64_t n_rows, int64_t n, float first = 0.1f) {
     const Rows rows = op.rows(n_rows, n);
-    for (int64_t i = 0; i < n_rows * n; ++i) rows.data[i] = first + 0.37f * static_cast<float>((i * 7919) % 101 - 50) / 50;
+    for (int64_t i = 0; i < n_rows * n; ++i)
+      rows.data[i] = first + 0.37f * static_cast<float>((i * 7919) % 101 - 50) / 50;
     return rows;
   }
 };

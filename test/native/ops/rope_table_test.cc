@@ -30,8 +30,10 @@ void check_ramp(const RopeSpec& spec, int64_t low, int64_t high) {
   plain_spec.scaling = RopeScaling::kNone;
   const RopeFrequencies plain = rope_frequencies(plain_spec);
   for (int64_t pair = 0; pair < spec.n_rot / 2; ++pair) {
-    const double ratio = scaled.frequency[static_cast<size_t>(pair)] / plain.frequency[static_cast<size_t>(pair)];
-    const double ramp = std::min(1.0, std::max(0.0, static_cast<double>(pair - low) / static_cast<double>(high - low)));
+    const double ratio =
+        scaled.frequency[static_cast<size_t>(pair)] / plain.frequency[static_cast<size_t>(pair)];
+    const double ramp =
+        std::min(1.0, std::max(0.0, static_cast<double>(pair - low) / static_cast<double>(high - low)));
     CHECK_NEAR(ratio, ramp / spec.factor + (1 - ramp), 1e-12);
   }
 }
@@ -39,9 +41,9 @@ void check_ramp(const RopeSpec& spec, int64_t low, int64_t high) {
 }  // namespace
 
 TEST(yarn_ramps_of_known_models) {
-  check_ramp(yarn(64, 10000, 40, 4096), 10, 23);    // DeepSeek-V3
-  check_ramp(yarn(64, 50000, 32, 4096), 8, 20);     // Kimi-K2
-  check_ramp(yarn(64, 150000, 32, 4096), 8, 18);    // gpt-oss, rounded
+  check_ramp(yarn(64, 10000, 40, 4096), 10, 23);  // DeepSeek-V3
+  check_ramp(yarn(64, 50000, 32, 4096), 8, 20);   // Kimi-K2
+  check_ramp(yarn(64, 150000, 32, 4096), 8, 18);  // gpt-oss, rounded
 }
 
 TEST(unrounded_correction_range) {
@@ -95,7 +97,8 @@ TEST(angles_are_good_at_long_positions) {
   const RopeAngles angles = rope_angles(test.op, frequencies, positions);
   for (size_t token = 0; token < positions.size(); ++token)
     for (size_t pair = 0; pair < 32; ++pair) {
-      const long double angle = static_cast<long double>(positions[token]) * static_cast<long double>(frequencies.frequency[pair]);
+      const long double angle =
+          static_cast<long double>(positions[token]) * static_cast<long double>(frequencies.frequency[pair]);
       CHECK_NEAR(angles.cos[token * 32 + pair], static_cast<double>(cosl(angle)), 1e-7);
       CHECK_NEAR(angles.sin[token * 32 + pair], static_cast<double>(sinl(angle)), 1e-7);
     }

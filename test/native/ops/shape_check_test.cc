@@ -25,9 +25,12 @@ TEST(linear_checks_its_shapes) {
   const Linear weights{matrix_of(test.filled(3, 8)), nullptr};
   const Rows x = test.filled(2, 8);
   linear(test.op, x, weights, test.op.rows(2, 3));
-  CHECK_THROWS(Error, "[linear] expected n_in 7, got 8", linear(test.op, test.filled(2, 7), weights, test.op.rows(2, 3)));
-  CHECK_THROWS(Error, "[linear] expected y [2, 3], got [2, 4]", linear(test.op, x, weights, test.op.rows(2, 4)));
-  CHECK_THROWS(Error, "[linear] expected y [2, 3], got [1, 3]", linear(test.op, x, weights, test.op.rows(1, 3)));
+  CHECK_THROWS(Error, "[linear] expected n_in 7, got 8",
+               linear(test.op, test.filled(2, 7), weights, test.op.rows(2, 3)));
+  CHECK_THROWS(Error, "[linear] expected y [2, 3], got [2, 4]",
+               linear(test.op, x, weights, test.op.rows(2, 4)));
+  CHECK_THROWS(Error, "[linear] expected y [2, 3], got [1, 3]",
+               linear(test.op, x, weights, test.op.rows(1, 3)));
 }
 
 TEST(other_ops_check_their_shapes) {
@@ -37,8 +40,10 @@ TEST(other_ops_check_their_shapes) {
   CHECK_THROWS(Error, "[add] expected y contiguous", add(test.op, x.columns(0, 4), test.filled(2, 4)));
   CHECK_THROWS(Error, "[rms_norm_heads]", rms_norm_heads(test.op, x, 3, nullptr, 1e-6f));
   const float angles[8] = {};
-  CHECK_THROWS(Error, "[rope] expected tokens", rope(test.op, x, 8, 0, {angles, angles, 3, 4}, RopePairing::kAdjacent));
-  CHECK_THROWS(Error, "[rope] expected head size", rope(test.op, x, 4, 2, {angles, angles, 2, 4}, RopePairing::kAdjacent));
+  CHECK_THROWS(Error, "[rope] expected tokens",
+               rope(test.op, x, 8, 0, {angles, angles, 3, 4}, RopePairing::kAdjacent));
+  CHECK_THROWS(Error, "[rope] expected head size",
+               rope(test.op, x, 4, 2, {angles, angles, 2, 4}, RopePairing::kAdjacent));
   const std::vector<int32_t> ids = {0, 5};
   CHECK_THROWS(Error, "[embed]", embed(test.op, matrix_of(test.filled(5, 8)), ids, 1, test.op.rows(2, 8)));
 }

@@ -19,7 +19,8 @@ RoutingStep step_of(Phase phase, const std::vector<int32_t>& tokens, int64_t pos
   return step;
 }
 
-void route_layer(RoutingTrace& trace, int64_t moe_layer, const std::vector<int32_t>& ids, const std::vector<float>& weights) {
+void route_layer(RoutingTrace& trace, int64_t moe_layer, const std::vector<int32_t>& ids,
+                 const std::vector<float>& weights) {
   RoutingBatch batch;
   batch.moe_layer = moe_layer;
   batch.n_tokens = static_cast<int64_t>(ids.size()) / kActive;
