@@ -70,6 +70,10 @@ bool Generation::chunk_is_last() const {
   return n_prompt_done_ + static_cast<int64_t>(next_chunk().size()) == stats_.prompt_tokens;
 }
 
+Phase Generation::prompt_phase() const {
+  return stats_.prompt_tokens - stats_.cached_tokens == 1 ? Phase::kDecode : Phase::kPrefill;
+}
+
 void Generation::chunk_done(int64_t n_tokens) {
   n_prompt_done_ += n_tokens;
   stats_.prompt_ms = ms_since(started_);

@@ -33,6 +33,8 @@ class Generation {
   // The next chunk of the prompt.
   std::span<const int32_t> next_chunk() const;
   bool chunk_is_last() const;
+  // One uncached token is a decode step, as in Session::evaluate; a last chunk of one is not.
+  Phase prompt_phase() const;
   void chunk_done(int64_t n_tokens);
 
   // Logits after the last prompt token or the last decode step: samples, reports, and ends

@@ -96,7 +96,7 @@ void Scheduler::State::prefill_one() {
     const bool is_last = generation->chunk_is_last();
     const StepPart part{&generation->session(), chunk, is_last ? WantLogits::kLast : WantLogits::kNone};
     StepOptions options;
-    options.phase = chunk.size() == 1 ? Phase::kDecode : Phase::kPrefill;
+    options.phase = generation->prompt_phase();
     options.cancel = &generation->cancelled();
     const auto start = std::chrono::steady_clock::now();
     run_step(model->state(), {&part, 1}, options, logits_row(0));

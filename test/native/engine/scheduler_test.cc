@@ -80,7 +80,7 @@ TEST(batched_answers_equal_lone_answers) {
     std::vector<Answer> answers(kRequests);
     std::vector<GenerateRequest> requests;
     for (size_t i = 0; i < kRequests; ++i) {
-      const std::vector<int32_t> prompt = first_tokens(*golden, 2 + 4 * i);
+      const std::vector<int32_t> prompt = first_tokens(*golden, 1 + 4 * i);
       alone[i] = greedy_tokens(*open_session(model, 16), prompt, 12 + i % 5);
       requests.push_back(
           request_for(open_session(model, 16), prompt, static_cast<int64_t>(12 + i % 5), answers[i]));
@@ -92,9 +92,9 @@ TEST(batched_answers_equal_lone_answers) {
       CHECK(answers[i].ids == alone[i]);
       CHECK_EQ(answers[i].ends, 1);
       CHECK(answers[i].end.reason == EndReason::kLength);
-      CHECK_EQ(answers[i].end.stats.prompt_tokens, static_cast<int64_t>(2 + 4 * i));
+      CHECK_EQ(answers[i].end.stats.prompt_tokens, static_cast<int64_t>(1 + 4 * i));
       CHECK_EQ(answers[i].end.stats.generated_tokens, static_cast<int64_t>(12 + i % 5));
-      CHECK_EQ(answers[i].progress.back(), static_cast<int64_t>(2 + 4 * i));
+      CHECK_EQ(answers[i].progress.back(), static_cast<int64_t>(1 + 4 * i));
     }
   }
 }
