@@ -26,7 +26,8 @@ export function contractHandlers({ services, entries, rest, info }: HandlerParts
         return { metadata, tensors, chatTemplate }
       },
       'models.remove': async ({ modelId }) => {
-        if (models.running.some(({ instance }) => instance.modelId === modelId)) throw new WorkbenchError('E_CONFLICT', 'This model is answering.', { hint: 'Stop the answer first.', retryable: true })
+        library.requireRemovable(modelId)
+        if (models.isBusy(modelId)) throw new WorkbenchError('E_CONFLICT', 'This model is being loaded or is answering.', { hint: 'Stop that first.', retryable: true })
         await models.unload(modelId)
         library.remove(modelId)
         return {}

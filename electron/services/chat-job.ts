@@ -102,7 +102,7 @@ export class ChatJob {
       ? error.toShape()
       : new WorkbenchError('E_INTERNAL', `The answer failed: ${error instanceof Error ? error.message : String(error)}`).toShape()
     // Stopped before the first token: an empty answer, no failure.
-    if (shape.code === 'E_CANCELLED') return this.finish({ state: 'complete' })
+    if (shape.code === 'E_CANCELLED' && this.abort.signal.aborted) return this.finish({ state: 'complete' })
     this.failure = shape
     this.finish({ state: 'failed', error: shape })
   }

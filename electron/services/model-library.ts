@@ -87,9 +87,13 @@ export class ModelLibrary {
     return this.engine.inspect(model.path)
   }
 
+  // Throws what remove() would.
+  requireRemovable(modelId: string): void {
+    if (this.require(modelId).builtIn) throw new WorkbenchError('E_CONFLICT', 'The built-in model cannot be taken off the list.')
+  }
+
   remove(modelId: string): void {
-    const model = this.require(modelId)
-    if (model.builtIn) throw new WorkbenchError('E_CONFLICT', 'The built-in model cannot be taken off the list.')
+    this.requireRemovable(modelId)
     this.db.prepare('DELETE FROM model WHERE id = ?').run(modelId)
     this.models.delete(modelId)
     this.announce()

@@ -91,6 +91,9 @@ export class ModelService {
 
   loaded(modelId: string): LoadedInstance | undefined { return this.find(modelId) }
 
+  // Being loaded, or answering.
+  isBusy(modelId: string): boolean { return this.loading.has(modelId) || (this.find(modelId)?.leases ?? 0) > 0 }
+
   // The memory a load would take; seqLen 0 means what load() would choose.
   async estimate(modelId: string, seqLen: number): Promise<MemoryEstimate> {
     const entry = this.library.require(modelId)

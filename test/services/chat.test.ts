@@ -84,6 +84,16 @@ test('stopping keeps the text; one answer at a time in a conversation; regenerat
   expect(conversations.get(id).messages.length).toBe(4)
 })
 
+test('an answer whose model is taken away while it loads has failed, not ended', async () => {
+  const workplace = await openWithModel({ loadDelayMs: 200 })
+  const { chat, conversations, models } = workplace
+  const { generationId, answer } = chat.send(conversations.create().id, undefined, 'Hello', 'tiny')
+  await until(() => models.isBusy('tiny'), 'it loads')
+  await models.unload('tiny')
+  expect((await watchAll(workplace, generationId)).at(-1)).toMatchObject({ type: 'error', error: { code: 'E_CANCELLED' } })
+  expect(conversations.message(answer.id).state).toBe('failed')
+})
+
 test('a failed answer says why and can be tried again', async () => {
   const workplace = await openWithModel({ maxSeqLen: 10 })
   const { chat, conversations, log } = workplace

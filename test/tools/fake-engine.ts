@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { WorkbenchError, type MemoryEstimate, type ModelCard } from '../../electron/contract'
 import type {
-  CacheFormat, Engine, EngineInfo, EngineModel, EngineSession, GenerateRequest, GenerationResult, GeneratedToken, GgufInspection, LoadOptions, RouteTrace, RoutingDrain,
+  Engine, EngineInfo, EngineModel, EngineSession, GenerateRequest, GenerationResult, GeneratedToken, GgufInspection, LoadOptions, RouteTrace, RoutingDrain,
 } from '../../electron/engine/types'
 
 export interface FakeEngineOptions {
@@ -49,7 +49,7 @@ export class FakeEngine implements Engine {
     }
   }
 
-  estimate(_path: string, seqLen: number, _cacheFormat: CacheFormat): Promise<Omit<MemoryEstimate, 'availableBytes' | 'fits'>> {
+  estimate(_path: string, seqLen: number): Promise<Omit<MemoryEstimate, 'availableBytes' | 'fits'>> {
     const weightsBytes = this.options.weightsBytes ?? 1e6
     const cacheBytes = seqLen * (this.options.cacheBytesPerToken ?? 100)
     return Promise.resolve({ seqLen, weightsBytes, cacheBytes, scratchBytes: 1000, totalBytes: weightsBytes + cacheBytes + 1000 })

@@ -1,5 +1,5 @@
 // The consumer's half of one stream: a queue that grants credit as it is read.
-import { WorkbenchError } from '../errors'
+import type { WorkbenchError } from '../errors'
 
 // Iterate it once. Leaving the loop early, or cancel(), ends the producer.
 export interface ClientStream<T> extends AsyncIterable<T> {

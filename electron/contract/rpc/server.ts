@@ -4,7 +4,7 @@
 //   const server = createServer(contract, { calls, streams }, { app: 'moebius 0.1.0' })
 //   server.accept(wire, { scopes: ['infer', 'manage'] })
 //   server.setState('settings', settings)
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { CallName, CallParams, CallSpec, ContractSpec, Scope, StateKey, StreamName, StreamParams, StreamSpec } from '../define'
 import { WorkbenchError, type WorkbenchErrorShape } from '../errors'
 import { contractHash } from './contract-hash'
