@@ -5,7 +5,7 @@ import { app, type BrowserWindow, ipcMain, type IpcMainEvent, MessageChannelMain
 import { contract } from '../contract'
 import { createClient, messagePortWire } from '../contract/rpc'
 import { builtInModelName, defaultDataDir, findResource } from '../host/places'
-import { Supervisor } from '../host/supervisor'
+import { Supervisor, type SupervisorState } from '../host/supervisor'
 import { createMainWindow, denyPermissions, registerScheme, serveRenderer } from './main-window'
 import { installMenu } from './menu'
 import { OpenedFiles } from './opened-files'
@@ -55,9 +55,13 @@ function run(): void {
     sendHostPort()
     sendShellPort()
   })
-  // The window's old port died with the host; a new one waits for the next.
-  supervisor.onDidChange.on(state => {
-    if (state.kind === 'waiting' || state.kind === 'failed') sendHostPort()
+  // The window's old port died with the host, or with the fallback; a new one waits for the next.
+  // A port that still waits is not sent twice: the window would keep the spare one for later.
+  let before: SupervisorState['kind'] = 'stopped'
+  supervisor.onDidChange.on(({ kind }) => {
+    const portDied = before === 'ready' || before === 'failed'
+    before = kind
+    if (portDied && kind !== 'stopped') sendHostPort()
   })
 
   supervisor.start()
