@@ -41,6 +41,26 @@ inline float exp_inline(float x) {
   return x > -87.0f ? p * power : 0.0f;
 }
 
+// Lanes instead of one running sum: the compiler can work on several logits at once, and the
+// order of additions is the same on every machine.
+double exp_sum_of(std::span<const float> logits, float largest, float lowest) {
+  constexpr size_t kLanes = 16;
+  double lanes[kLanes] = {};
+  size_t i = 0;
+  for (; i + kLanes <= logits.size(); i += kLanes) {
+    float terms[kLanes];
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      const float term = exp_inline(logits[i + lane] - largest);
+      terms[lane] = logits[i + lane] >= lowest ? term : 0.0f;
+    }
+    for (size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += terms[lane];
+  }
+  double sum = 0;
+  for (; i < logits.size(); ++i) sum += logits[i] >= lowest ? exp_inline(logits[i] - largest) : 0.0f;
+  for (const double lane : lanes) sum += lane;
+  return sum;
+}
+
 }  // namespace
 
 void Candidates::assign(std::span<float> logits) {
@@ -119,6 +139,13 @@ float Candidates::max_logit() const {
   return largest;
 }
 
+double Candidates::exp_sum(float largest, float lowest) const {
+  if (!listed_) return exp_sum_of(dense_, largest, lowest);
+  double sum = 0;
+  for (const Candidate& c : items_) sum += c.logit >= lowest ? exp_inline(c.logit - largest) : 0.0f;
+  return sum;
+}
+
 int32_t Candidates::best_id() const {
   if (listed_) return std::min_element(items_.begin(), items_.end(), comes_before)->id;
   return static_cast<int32_t>(std::find(dense_.begin(), dense_.end(), max_of(dense_)) - dense_.begin());
@@ -139,20 +166,7 @@ std::span<const float> Candidates::probabilities() {
 
 double log_sum_exp(std::span<const float> logits) {
   const float largest = max_of(logits);
-  // Lanes instead of one running sum: the compiler can work on several logits at once, and
-  // the order of additions stays the same on every machine.
-  constexpr size_t kLanes = 16;
-  double lanes[kLanes] = {};
-  size_t i = 0;
-  for (; i + kLanes <= logits.size(); i += kLanes) {
-    float terms[kLanes];
-    for (size_t lane = 0; lane < kLanes; ++lane) terms[lane] = exp_inline(logits[i + lane] - largest);
-    for (size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += terms[lane];
-  }
-  double sum = 0;
-  for (; i < logits.size(); ++i) sum += exp_inline(logits[i] - largest);
-  for (const double lane : lanes) sum += lane;
-  return static_cast<double>(largest) + std::log(sum);
+  return static_cast<double>(largest) + std::log(exp_sum_of(logits, largest, kMinusInfinity));
 }
 
 float exp_negative(float x) { return exp_inline(x); }

@@ -50,10 +50,10 @@ class Candidates {
   void keep_at_least(float lowest);
   // Keeps the first k of the present order.
   void keep_prefix(size_t k) { items().resize(k); }
-  // Call after changing the order by hand.
-  void set_unsorted() { sorted_ = false; }
 
   float max_logit() const;
+  // Sum of exp(l - largest) over l >= lowest.
+  double exp_sum(float largest, float lowest) const;
   // The one that comes first.
   int32_t best_id() const;
   // softmax of the logits, in the present order: f32 exponentials with the maximum

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 namespace moebius {
@@ -17,25 +18,21 @@ void keep_top_n_sigma(Candidates& candidates, float n) {
 }
 
 void keep_top_p(Candidates& candidates, float p) {
-  // Of a large vocabulary a short sorted head usually suffices.
   const float largest = candidates.max_logit();
-  double total = 0;
-  for (const Candidate& c : candidates.items()) total += exp_negative(c.logit - largest);
-  auto& items = candidates.items();
-  const double wanted = static_cast<double>(p) * total;
-  for (size_t head = std::min<size_t>(items.size(), 256);; head = std::min(items.size(), head * 8)) {
-    if (head < items.size())
-      std::nth_element(items.begin(), items.begin() + static_cast<ptrdiff_t>(head), items.end(), comes_before);
-    std::sort(items.begin(), items.begin() + static_cast<ptrdiff_t>(head), comes_before);
-    double cumulative = 0;
-    for (size_t i = 0; i < head; ++i) {
-      cumulative += exp_negative(items[i].logit - largest);
-      if (cumulative < wanted && !(head == items.size() && i + 1 == head)) continue;
-      candidates.keep_prefix(i + 1);
-      candidates.set_unsorted();
-      return candidates.sort();
-    }
+  const double wanted = static_cast<double>(p) * candidates.exp_sum(largest, -std::numeric_limits<float>::infinity());
+  // The prefix lies among the tokens near the best one, if those are likely enough together;
+  // only they need sorting.
+  for (const float reach : {4.0f, 8.0f, 16.0f}) {
+    if (candidates.exp_sum(largest, largest - reach) < wanted) continue;
+    candidates.keep_at_least(largest - reach);
+    break;
   }
+  candidates.sort();
+  const auto& items = candidates.items();
+  double cumulative = 0;
+  size_t kept = 0;
+  while (kept < items.size() && cumulative < wanted) cumulative += exp_negative(items[kept++].logit - largest);
+  candidates.keep_prefix(std::max<size_t>(kept, 1));
 }
 
 void keep_min_p(Candidates& candidates, float min_p) {

@@ -169,8 +169,8 @@ void fill_flags(CheckedVocabulary& c) {
     throw Error(ErrorCode::kGguf, "tokenizer.ggml.add_eos_token is true but tokenizer.ggml.eos_token_id is missing");
   c.add_bos = (v.add_bos < 0 ? default_bos : v.add_bos > 0) && v.bos_id != kNoToken;
   c.add_eos = (v.add_eos < 0 ? default_eos : v.add_eos > 0) && v.eos_id != kNoToken;
-  c.add_space_prefix =
-      v.add_space_prefix < 0 ? c.model != VocabularyModel::kByteBpe : v.add_space_prefix > 0;
+  // Byte-level BPE never adds a space, whatever the key says (some converters write it).
+  c.add_space_prefix = c.model != VocabularyModel::kByteBpe && v.add_space_prefix != 0;
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ struct Vocabulary {
   int32_t pad_id = kNoToken;         // padding_token_id
   int add_bos = -1;                  // add_bos_token: 1, 0, -1 absent (llama: 1; gpt2, t5: by pre, mostly 0)
   int add_eos = -1;                  // add_eos_token: absent means 0 (t5: 1)
-  int add_space_prefix = -1;         // add_space_prefix: absent means 1 for llama and t5, 0 for gpt2
+  int add_space_prefix = -1;         // add_space_prefix: absent means 1; gpt2 never adds one
   int remove_extra_whitespaces = -1; // remove_extra_whitespaces: t5 only, absent means 0
   std::string precompiled_charsmap;  // precompiled_charsmap: t5 only, SentencePiece's normaliser table
 };

@@ -96,6 +96,14 @@ TEST(merges_apply_by_rank_then_from_the_left) {
   CHECK_EQ(t->encode(many, kPlain).size(), size_t{300});
 }
 
+TEST(byte_level_never_adds_or_drops_a_space) {
+  Vocabulary v = byte_level();
+  v.add_space_prefix = 1;
+  const auto t = Tokenizer::create(v);
+  CHECK(!t->adds_space_prefix());
+  CHECK_EQ(t->decode(t->encode(" a")), " a");
+}
+
 TEST(special_tokens_are_partitioned) {
   const auto t = Tokenizer::create(byte_level());
   CHECK_EQ(texts(*t, t->encode("hello<s>hello", kParse)), "hello <s> hello");
