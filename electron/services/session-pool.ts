@@ -16,9 +16,10 @@ interface Waiter { resolve: (session: PooledSession) => void, reject: (error: un
 
 const maxSessions = 4
 const maxQueue = 512
-// A session that holds less of the prompt than this share of its own tokens is left to its
-// conversation while a further session may be opened.
-const worthReusing = 0.5
+// Another owner's session is taken when most of what it holds is shared, or nearly the whole
+// prompt is; else it is left to its conversation while a further session may be opened.
+const sharedOfHeld = 0.5
+const sharedOfPrompt = 0.9
 
 export class SessionPool {
   private readonly idle: PooledSession[] = []
@@ -74,7 +75,8 @@ export class SessionPool {
       .sort((a, b) => b.shared - a.shared || a.pooled.lastUsed - b.pooled.lastUsed)
     const best = ranked[0]
     const total = this.idle.length + this.busy.size
-    const reuse = best && (best.pooled.held.length === 0 || best.shared >= worthReusing * best.pooled.held.length)
+    const reuse = best && (best.pooled.held.length === 0 || (best.shared > 0 && owner !== '' && best.pooled.owner === owner)
+      || best.shared >= sharedOfHeld * best.pooled.held.length || best.shared >= sharedOfPrompt * prompt.length)
     if (!reuse && total < maxSessions && (total === 0 || this.mayGrow())) {
       return this.take({ session: this.create(), held: [], lastUsed: 0, owner }, owner)
     }

@@ -17,7 +17,7 @@ const idOf = (pooled: { session: EngineSession }): number => (pooled.session as 
 test('the session that holds most of the prompt is taken; others are left to their owners', async () => {
   const { pool } = makePool()
   const hold = async (tokens: number[]): Promise<number> => {
-    const pooled = await pool.acquire(tokens, 'x')
+    const pooled = await pool.acquire(tokens, String(tokens[0]))
     pooled.held = tokens
     pool.release(pooled)
     return idOf(pooled)
@@ -31,6 +31,23 @@ test('the session that holds most of the prompt is taken; others are left to the
   // All four are taken: the one used longest ago gives way.
   expect(await hold([7, 7, 7, 7])).toBe(0)
   expect(await hold([9, 8, 7, 6, 5, 4])).toBe(1)
+})
+
+test('another answer to the same question reuses the prompt, however long the first answer was', async () => {
+  const { pool } = makePool()
+  const ask = async (tokens: number[], owner: string): Promise<number> => {
+    const pooled = await pool.acquire(tokens, owner)
+    pooled.held = [...tokens, ...Array.from({ length: 100 }, (_, i) => 1000 + i)]
+    pool.release(pooled)
+    return idOf(pooled)
+  }
+  expect(await ask([1, 2, 3, 4, 5, 6], 'chat')).toBe(0)
+  expect(await ask([1, 2, 3, 4, 5, 6], 'chat')).toBe(0)
+  expect(await ask([1, 2, 3, 4, 5, 6], 'rest:1')).toBe(0)
+  // Edited within the conversation: its own session, though little is shared.
+  expect(await ask([1, 2, 9, 9, 9, 9], 'rest:1')).toBe(0)
+  // Only the template's opening is shared: not worth another's cache.
+  expect(await ask([1, 2, 7, 7, 7, 7], 'other')).toBe(1)
 })
 
 test('without memory for a second session, requests wait for the first, in order', async () => {
