@@ -9,7 +9,9 @@ files, run by the tokenizers library, as an oracle for our hand-written matchers
 are drawn from ranges whose categories have not changed since Unicode 12.
 """
 import json
+import pathlib
 import random
+import runpy
 import sys
 
 from tokenizers import Regex
@@ -36,6 +38,8 @@ def no_han(classes):
     return f'[{classes}&&[^\\p{{Han}}]]'
 
 
+DEEPSEEK_LETTERS = runpy.run_path(str(pathlib.Path(__file__).with_name('make-unicode-tables.py')))['DEEPSEEK_LETTERS']
+
 PATTERNS = {
     'gpt-2': [GPT2],
     'starcoder': [r'\p{N}', GPT2],
@@ -47,6 +51,8 @@ PATTERNS = {
     'kimi-k2': [r'[\p{Han}]+|' + cased(no_han(UPPER), no_han(LOWER), CONTRACTIONS + '?', '{1,3}', r'\r\n')],
     'deepseek-v3': [r'\p{N}{1,3}', '[一-龥぀-ゟ゠-ヿ]+',
                     ASCII_SYMBOLS + r'[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|' + SPACES],
+    'deepseek-llm': [r'[\r\n]', r'\s?[' + DEEPSEEK_LETTERS + ']+', r'\s?[!-/:-~！-／：-～‘-‟　-。]+', r'\s+$',
+                     '[一-龥ࠀ-一가-퟿]+', r'\p{N}+'],
     'deepseek-coder': [r'[\r\n]', r'\s?\p{L}+', r'\s?\p{P}+', '[一-龥ࠀ-一가-퟿]+', r'\p{N}'],
 }
 
