@@ -239,7 +239,7 @@ class StatsMeter {
   private readonly startedAt = performance.now()
   private firstAt = 0
   private lastAt = 0
-  private reportedAt = 0
+  private reportedAt = this.startedAt
   private nTokens = 0
 
   constructor(private readonly promptTokens: number, readonly maxSeqLen: number, readonly seed: number) {}

@@ -20,7 +20,9 @@ test('an answer is streamed, saved and part of the next prompt', async () => {
   expect(chat.withGeneration(conversations.get(id)).generationId).toBe(generationId)
   const events = await watchAll(workplace, generationId)
   expect(events[0]).toEqual({ type: 'start', conversationId: id, messageId: answer.id })
-  expect([...new Set(events.map(({ type }) => type))]).toEqual(['start', 'prompt-progress', 'reasoning', 'reasoning-end', 'content', 'stats', 'end'])
+  // Figures come now and then; the rest has its order.
+  expect([...new Set(events.map(({ type }) => type))].filter(type => type !== 'stats')).toEqual(['start', 'prompt-progress', 'reasoning', 'reasoning-end', 'content', 'end'])
+  expect(events.some(({ type }) => type === 'stats')).toBe(true)
   expect([textOf(events, 'reasoning'), textOf(events, 'content')]).toEqual(['Hm.', 'An answer.'])
   const saved = conversations.message(answer.id)
   expect(saved).toMatchObject({ state: 'complete', content: 'An answer.', reasoning: 'Hm.', modelId: 'tiny', stats: { stopReason: 'stop' } })
