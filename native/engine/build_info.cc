@@ -184,7 +184,10 @@ void describe_model(const ModelConfig& config, const ModelWeights& weights, cons
   info.v_head_dim = config.mla.v_head_dim;
   for (int64_t layer = 0; layer < config.n_all_layers(); ++layer) {
     const LayerConfig& each = config.layers[static_cast<size_t>(layer)];
-    info.layers.push_back({layer, each.is_moe, layer >= config.n_layers, each.window, each.n_kv_heads});
+    const int64_t active_width =
+        config.moe.n_active_experts * config.moe.expert_feed_forward + config.moe.shared_expert_feed_forward;
+    info.layers.push_back({layer, each.is_moe, layer >= config.n_layers, each.window, each.n_kv_heads,
+                           each.is_moe ? active_width : each.feed_forward});
     if (layer < config.n_layers && !each.is_moe) ++info.n_dense_layers;
   }
   info.is_moe = config.is_moe;
@@ -193,6 +196,8 @@ void describe_model(const ModelConfig& config, const ModelWeights& weights, cons
     info.n_routed_experts = moe.n_routed_experts;
     info.n_active_experts = moe.n_active_experts;
     info.n_shared_experts = moe.n_shared_experts;
+    info.expert_feed_forward = moe.expert_feed_forward;
+    info.shared_expert_feed_forward = moe.shared_expert_feed_forward;
     info.n_expert_groups = moe.n_expert_groups;
     info.n_active_groups = moe.n_active_groups;
     info.score_func = score_func_name(moe.score_func);

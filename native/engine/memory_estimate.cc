@@ -34,8 +34,11 @@ uint64_t scratch_bytes(const ModelInfo& info, int64_t seq_len) {
   const int64_t rows = std::min(std::clamp<int64_t>(experts_per_row, 512, 2048), seq_len);
   const int64_t attention = info.n_heads * (2 * info.key_dim + 2 * info.value_dim);
   const int64_t expanded = info.is_mla ? info.n_heads * (info.qk_nope_head_dim + info.v_head_dim) : 0;
-  const int64_t per_row = 4 * info.hidden_size + attention + info.n_active_experts * (info.hidden_size + 1) +
-                          3 * info.n_routed_experts;
+  int64_t feed_forward = 0;
+  for (const LayerInfo& layer : info.layers) feed_forward = std::max(feed_forward, layer.feed_forward);
+  const int64_t experts = info.n_active_experts * (info.hidden_size + 1) + 3 * info.n_routed_experts;
+  // gate and up, and their int8 copies.
+  const int64_t per_row = 5 * info.hidden_size + attention + experts + 5 * feed_forward / 2;
   // Expanded keys and values are made for a slice of heads at a time.
   const int64_t keys = std::min<int64_t>(seq_len * expanded, int64_t{64} << 20);
   return static_cast<uint64_t>(rows * per_row + keys + info.vocab_size) * sizeof(float);

@@ -54,6 +54,7 @@ struct LayerInfo {
   bool is_mtp = false;
   int64_t window = 0;  // sliding window, 0 = full attention
   int64_t n_kv_heads = 0;
+  int64_t feed_forward = 0;  // width one token runs through: active and shared experts together
 };
 
 struct ModelInfo {
@@ -79,6 +80,7 @@ struct ModelInfo {
   bool is_moe = false;
   int64_t n_routed_experts = 0, n_active_experts = 0, n_shared_experts = 0;
   int64_t n_expert_groups = 1, n_active_groups = 1;
+  int64_t expert_feed_forward = 0, shared_expert_feed_forward = 0;  // one routed expert; all shared
   std::string score_func;  // "softmax", "sigmoid", "softmax_selected", "sqrt_softplus"
   std::string group_rule;  // "max", "sum_of_top_two", "" without groups
   bool has_selection_bias = false;
