@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { ModelCard } from '../../electron/contract'
 import { createNativeEngine } from '../../electron/engine/native'
+import { addonCandidates } from '../../electron/engine/native-addon'
 import { awaitNative } from '../../electron/engine/native-errors'
 import { createEngine, demoPath, greedyCheck, root, withModel } from './support'
 import { loadSparse, writeSparseModel } from './sparse-model'
@@ -39,6 +40,22 @@ describe('the engine', () => {
       expect(() => createNativeEngine(path)).toThrow(expect.objectContaining({
         code: 'E_NATIVE', message: expect.stringContaining(path), hint: expect.stringContaining('npm run build:native'),
       }))
+    }
+  })
+
+  it('looks where MOEBIUS_ADDON points, or beside the packaged program, or in the source tree', () => {
+    const named = process.env['MOEBIUS_ADDON']
+    const place = process as { resourcesPath?: string }
+    try {
+      process.env['MOEBIUS_ADDON'] = '/elsewhere/native.node'
+      expect(addonCandidates()).toEqual(['/elsewhere/native.node'])
+      delete process.env['MOEBIUS_ADDON']
+      expect(addonCandidates()).toContain(join(root, 'native/build/Release/native.node'))
+      place.resourcesPath = join(folder, 'resources')
+      expect(addonCandidates()[0]).toBe(join(folder, 'resources', 'native.node'))
+    } finally {
+      delete place.resourcesPath
+      if (named !== undefined) process.env['MOEBIUS_ADDON'] = named
     }
   })
 
