@@ -53,14 +53,17 @@ size_t match_three_ascii_digits(std::string_view text, size_t at) {
   return at + 3;
 }
 
-// \s?[accepted]+
+// \s?[accepted]+ ; a space that is itself accepted may be all there is.
 template <typename Accept>
 size_t match_after_whitespace(std::string_view text, size_t at, const Accept& accept) {
+  const auto run = [&](size_t end) {
+    for (PatternChar c = pattern_char(text, end); c.bytes > 0 && accept(c); c = pattern_char(text, end)) end += c.bytes;
+    return end;
+  };
   const PatternChar first = pattern_char(text, at);
   const size_t start = first.class_bit & kWhitespaces ? at + first.bytes : at;
-  size_t end = start;
-  for (PatternChar c = pattern_char(text, end); c.bytes > 0 && accept(c); c = pattern_char(text, end)) end += c.bytes;
-  return end > start ? end : at;
+  const size_t end = run(start);
+  return end > start ? end : run(at);
 }
 
 size_t match_deepseek_letters(std::string_view text, size_t at) {
