@@ -109,18 +109,19 @@ export class ChatJob {
 
   private finish(end: Pick<Message, 'state' | 'error' | 'stats'>): void {
     this.message = { ...this.current(), ...end }
-    try {
-      this.save(end)
-    } catch (error) {
-      // The disk may be full; what was generated is still shown.
-      this.failure ??= error instanceof WorkbenchError ? error.toShape() : new WorkbenchError('E_IO', `The answer could not be saved: ${String(error)}`).toShape()
-    }
+    this.failure ??= this.save(end)
     this.final = this.failure ? { type: 'error', error: this.failure, message: this.message } : { type: 'end', message: this.message }
     this.tell()
   }
 
-  private save(end: Pick<Message, 'state' | 'error' | 'stats'>): void {
-    this.conversations.updateAnswer(this.messageId, { content: this.content, reasoning: this.reasoning, reasoningMs: this.reasoningMs ?? 0, ...end })
+  // The disk may be full: what was generated is still shown, and a failure at the end is told.
+  private save(end: Pick<Message, 'state' | 'error' | 'stats'>): WorkbenchErrorShape | undefined {
+    try {
+      this.conversations.updateAnswer(this.messageId, { content: this.content, reasoning: this.reasoning, reasoningMs: this.reasoningMs ?? 0, ...end })
+      return undefined
+    } catch (error) {
+      return error instanceof WorkbenchError ? error.toShape() : new WorkbenchError('E_IO', `The answer could not be saved: ${String(error)}`).toShape()
+    }
   }
 
   private tell(): void { this.watchers.forEach(watcher => watcher()) }

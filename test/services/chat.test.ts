@@ -96,6 +96,22 @@ test('an answer whose model is taken away while it loads has failed, not ended',
   expect(conversations.message(answer.id).state).toBe('failed')
 })
 
+test('a full disk costs the saving, not the answer', async () => {
+  const workplace = await openWithModel({ tokenDelayMs: 12, answer: () => 'word '.repeat(60) })
+  const { chat, conversations, db } = workplace
+  const { generationId, answer } = chat.send(conversations.create().id, undefined, 'Hello', 'tiny')
+  const filler = db.prepare('INSERT INTO setting(key, value) VALUES (?, ?)')
+  const pages = Number(db.prepare('PRAGMA page_count').get()?.page_count)
+  db.exec(`PRAGMA max_page_count = ${pages}`)
+  expect(() => { for (let i = 0; ; i++) filler.run(`filler ${i}`, 'x'.repeat(100)) }).toThrow(expect.objectContaining({ code: 'E_DISK_FULL' }) as Error)
+  const end = (await watchAll(workplace, generationId)).at(-1)
+  // Small changes may still fit into the last page; nothing is lost on the way to the window.
+  expect(end).toMatchObject({ message: { content: 'word '.repeat(60) } })
+  if (end?.type === 'error') expect(end.error.code).toBe('E_DISK_FULL')
+  db.exec('PRAGMA max_page_count = 1000000')
+  expect(conversations.message(answer.id).id).toBe(answer.id)
+})
+
 test('a failed answer says why and can be tried again', async () => {
   const workplace = await openWithModel({ maxSeqLen: 10 })
   const { chat, conversations, log } = workplace
