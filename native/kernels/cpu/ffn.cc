@@ -9,6 +9,8 @@ namespace moebius::cpu {
 
 namespace {
 
+constexpr int64_t kPartBytes = int64_t{64} << 20;  // expert outputs waiting for their sum
+
 class FfnStep {
  public:
   FfnStep(const LevelOps& ops, KernelContext& context, const FfnPlan& plan, const float* x, float* y)
@@ -24,17 +26,25 @@ class FfnStep {
     const int64_t n_workers = worker_count(context);
     buffers_ = ProductBuffers::take(scratch_, n_workers, std::max(plan.n_in, plan.n_ff));
     products_ = scratch_.take<float>(n_workers * 2 * kSpanColumns * kTileRows);
-    parts_ = scratch_.take<float>(n_workers * plan.n_pairs * kTileRows);
+    down_rows_ = context.phase == Phase::kPrefill
+                     ? std::clamp(kPartBytes / (plan.n_pairs * 4) / kTileRows * kTileRows, kTileRows, round_up(plan.n_out, kTileRows))
+                     : kTileRows;
+    parts_ = scratch_.take<float>(context.phase == Phase::kPrefill ? plan.n_pairs * down_rows_ : n_workers * plan.n_pairs * kTileRows);
   }
 
   void run() {
     pack(inputs_, plan_.tokens, input_columns_);
     int64_t n_jobs = 0;
     for (int64_t g = 0; g < plan_.n_groups; ++g) n_jobs += ff_tiles(plan_.groups[g]);
-    for_chunks(context_, n_jobs, 1, [this](int64_t begin, int64_t end, int worker) {
+    const int64_t grain = context_.phase == Phase::kPrefill ? tiles_per_job(n_jobs, worker_count(context_)) : 1;
+    for_chunks(context_, n_jobs, grain, [this](int64_t begin, int64_t end, int worker) {
       for (int64_t job = begin; job < end; ++job) gate_up_job(job, worker);
     });
     pack(hidden_, nullptr, hidden_columns_);
+    if (context_.phase == Phase::kPrefill) {
+      for (int64_t row = 0; row < plan_.n_out; row += down_rows_) down_slice(row, std::min(down_rows_, plan_.n_out - row));
+      return;
+    }
     for_chunks(context_, (plan_.n_out + kTileRows - 1) / kTileRows, 1, [this](int64_t begin, int64_t end, int worker) {
       for (int64_t job = begin; job < end; ++job) down_job(job, worker);
     });
@@ -134,6 +144,40 @@ class FfnStep {
     ops_.quantize_groups(values, n_rows, group, n_groups, hidden_blocks_ + pair * hidden_.blocks_per_row);
   }
 
+  // Prefill: output rows [row, row + n_rows) of all groups, then the sums in slot order.
+  void down_slice(int64_t row, int64_t n_rows) {
+    const int64_t tiles = (n_rows + kTileRows - 1) / kTileRows, n_jobs = plan_.n_groups * tiles;
+    for_chunks(context_, n_jobs, tiles_per_job(n_jobs, worker_count(context_)), [&](int64_t begin, int64_t end, int worker) {
+      for (int64_t job = begin; job < end; ++job) down_tile(job / tiles, row, job % tiles, worker);
+    });
+    constexpr int64_t kTokensPerJob = 8;
+    for_chunks(context_, plan_.n_tokens, kTokensPerJob, [&](int64_t begin, int64_t end, int) {
+      for (int64_t t = begin; t < end; ++t)
+        sum_slots(t, parts_, down_rows_, n_rows, y_ + t * plan_.n_out + row);
+    });
+  }
+
+  void down_tile(int64_t g, int64_t row, int64_t tile, int worker) {
+    const FfnGroup& group = plan_.groups[g];
+    const int64_t first_row = row + tile * kTileRows, n_rows = std::min(kTileRows, plan_.n_out - first_row);
+    const Columns columns = columns_of(g, hidden_, nullptr, hidden_columns_);
+    float* product = products_ + worker * 2 * kSpanColumns * kTileRows;
+    for (int64_t first = 0; first < group.count; first += kSpanColumns) {
+      const int64_t n = std::min(kSpanColumns, group.count - first);
+      multiply_rows(ops_, context_, group.weights.down_proj, first_row, n_rows, columns, first, n, group.weights.down_bias,
+                    buffers_.of_worker(worker), product);
+      for (int64_t i = 0; i < n; ++i)
+        std::copy_n(product + i * kTileRows, n_rows, parts_ + (group.first + first + i) * down_rows_ + tile * kTileRows);
+    }
+  }
+
+  void sum_slots(int64_t t, const float* parts, int64_t stride, int64_t n, float* sum) const {
+    std::fill_n(sum, n, 0.0f);
+    for (int64_t s = t * plan_.n_slots; s < (t + 1) * plan_.n_slots; ++s)
+      if (plan_.slot_pairs[s] >= 0) ops_.add_scaled(sum, plan_.slot_weights[s], parts + plan_.slot_pairs[s] * stride, n);
+  }
+
+  // Decode: 32 output rows of all groups, summed at once.
   void down_job(int64_t job, int worker) {
     const int64_t first_row = job * kTileRows, n_rows = std::min(kTileRows, plan_.n_out - first_row);
     float* parts = parts_ + worker * plan_.n_pairs * kTileRows;
@@ -145,13 +189,7 @@ class FfnStep {
                       std::min(kSpanColumns, group.count - first), group.weights.down_bias, buffers_.of_worker(worker),
                       parts + (group.first + first) * kTileRows);
     }
-    for (int64_t t = 0; t < plan_.n_tokens; ++t) {
-      float* sum = y_ + t * plan_.n_out + first_row;
-      std::fill_n(sum, n_rows, 0.0f);
-      for (int64_t s = t * plan_.n_slots; s < (t + 1) * plan_.n_slots; ++s)
-        if (plan_.slot_pairs[s] >= 0)
-          ops_.add_scaled(sum, plan_.slot_weights[s], parts + plan_.slot_pairs[s] * kTileRows, n_rows);
-    }
+    for (int64_t t = 0; t < plan_.n_tokens; ++t) sum_slots(t, parts, kTileRows, n_rows, y_ + t * plan_.n_out + first_row);
   }
 
   const LevelOps& ops_;
@@ -168,7 +206,8 @@ class FfnStep {
   PanelColumns input_columns_, hidden_columns_;
   ProductBuffers buffers_;
   float* products_ = nullptr;                 // [workers, gate and up, kSpanColumns, 32]
-  float* parts_ = nullptr;                    // [workers, n_pairs, 32]
+  int64_t down_rows_ = 0;                     // output rows summed at once
+  float* parts_ = nullptr;                    // [n_pairs, down_rows_]; decode: [workers, n_pairs, 32]
 };
 
 }  // namespace

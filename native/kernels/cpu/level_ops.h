@@ -24,6 +24,12 @@ struct WeightRows {
   int64_t n_in = 0;
 };
 
+// Weight bytes that will be needed soon.
+struct Upcoming {
+  const uint8_t* data = nullptr;
+  int64_t bytes = 0;
+};
+
 // out[c * out_stride + r] = row r . column c. Each product is computed in the same order
 // whatever the number of rows and columns.
 using DotRows = void (*)(const WeightRows&, const ActivationBlock* const* columns, int n_columns,
@@ -37,9 +43,10 @@ struct LevelOps {
 
   // Prefill products (tiles.h). expand_tile: inputs [256 block, + 256) of up to 32 rows.
   void (*expand_tile[kMaxFormats])(const WeightRows&, int64_t block, TileBlock* out) = {};
-  // c[column, 32] += tile x columns; columns of six every `stride` ColumnBlocks.
+  // c[column, 32] += tile x columns; columns of six every `stride` ColumnBlocks. Fetches
+  // what comes next while it multiplies.
   void (*multiply_tile[kMaxFormats])(const TileBlock&, const ColumnBlock* columns, int64_t stride,
-                                     int64_t n_columns, float* c) = {};
+                                     int64_t n_columns, Upcoming, float* c) = {};
   // One tile of up to six activation rows.
   void (*pack_columns)(const ActivationBlock* const* rows, int n_columns, int64_t n_blocks,
                        ColumnBlock* out) = nullptr;

@@ -33,15 +33,18 @@ Columns prepare_columns(const LevelOps& ops, KernelContext& context, StepScratch
   return columns;
 }
 
-// 32 rows of one matrix times all columns into y.
+// n_tiles tiles of 32 rows of one matrix times all columns into y. A span of columns stays
+// in the second cache while the tiles pass by.
 void multiply_into(const LevelOps& ops, const KernelContext& context, const Matrix& weights, const float* bias,
-                   int64_t first_row, const Columns& columns, const ProductBuffers& buffers, float* c, float* y,
-                   int64_t y_stride) {
-  const int64_t n_rows = std::min(kTileRows, weights.n_out - first_row);
+                   int64_t first_tile, int64_t n_tiles, const Columns& columns, const ProductBuffers& buffers, float* c,
+                   float* y, int64_t y_stride) {
   for (int64_t first = 0; first < columns.n; first += kSpanColumns) {
     const int64_t n = std::min(kSpanColumns, columns.n - first);
-    multiply_rows(ops, context, weights, first_row, n_rows, columns, first, n, bias, buffers, c);
-    for (int64_t i = 0; i < n; ++i) std::copy_n(c + i * kTileRows, n_rows, y + (first + i) * y_stride + first_row);
+    for (int64_t tile = first_tile; tile < first_tile + n_tiles; ++tile) {
+      const int64_t first_row = tile * kTileRows, n_rows = std::min(kTileRows, weights.n_out - first_row);
+      multiply_rows(ops, context, weights, first_row, n_rows, columns, first, n, bias, buffers, c);
+      for (int64_t i = 0; i < n; ++i) std::copy_n(c + i * kTileRows, n_rows, y + (first + i) * y_stride + first_row);
+    }
   }
 }
 
@@ -59,12 +62,14 @@ void matmul(const LevelOps& ops, KernelContext& context, const float* x, int64_t
   auto* c = scratch.take<float>(n_workers * c_elements);
   int64_t n_tiles = 0;
   for (int64_t j = 0; j < n_jobs; ++j) n_tiles += row_tiles(jobs[j].weights);
-  for_chunks(context, n_tiles, 1, [&](int64_t begin, int64_t end, int worker) {
-    for (int64_t index = begin; index < end; ++index) {
-      int64_t tile = index, j = 0;
-      while (tile >= row_tiles(jobs[j].weights)) tile -= row_tiles(jobs[j++].weights);
-      multiply_into(ops, context, jobs[j].weights, jobs[j].bias, tile * kTileRows, columns, buffers.of_worker(worker),
+  for_chunks(context, n_tiles, tiles_per_job(n_tiles, n_workers), [&](int64_t begin, int64_t end, int worker) {
+    int64_t tile = begin, j = 0;
+    while (tile >= row_tiles(jobs[j].weights)) tile -= row_tiles(jobs[j++].weights);
+    for (int64_t left = end - begin; left > 0; tile = 0, ++j) {
+      const int64_t count = std::min(left, row_tiles(jobs[j].weights) - tile);
+      multiply_into(ops, context, jobs[j].weights, jobs[j].bias, tile, count, columns, buffers.of_worker(worker),
                     c + worker * c_elements, jobs[j].y, jobs[j].y_stride);
+      left -= count;
     }
   });
 }
@@ -100,9 +105,8 @@ void matmul_heads(const LevelOps& ops, KernelContext& context, const Matrix& wei
         pack_float_panels(columns, n_in, 0, column_tiles(n_tokens), float_panels + worker * column_tiles(n_tokens) * blocks);
       }
       const Matrix head = weights.slice(h);
-      for (int64_t tile = 0; tile < row_tiles(head); ++tile)
-        multiply_into(ops, context, head, nullptr, tile * kTileRows, columns, buffers.of_worker(worker),
-                      c + worker * c_elements, y + h * y_head_stride, y_token_stride);
+      multiply_into(ops, context, head, nullptr, 0, row_tiles(head), columns, buffers.of_worker(worker),
+                    c + worker * c_elements, y + h * y_head_stride, y_token_stride);
     }
   });
 }

@@ -50,15 +50,20 @@ void finish(const Matrix& weights, const float* bias, int64_t n_rows, int64_t n,
 }
 
 void multiply_code_tile(const LevelOps& ops, QuantFormat format, const WeightRows& rows, const Columns& columns,
-                        int64_t first, int64_t n, TileBlock* tile, float* c) {
+                        int64_t first, int64_t n, bool prefetch_next, TileBlock* tile, float* c) {
   const int64_t n_blocks = columns.inputs.blocks_per_row;
   const ColumnBlock* panels = columns.panels + first / kTileColumns * n_blocks;
   const auto expand = ops.expand_tile[static_cast<int>(format)];
   const auto multiply = ops.multiply_tile[static_cast<int>(format)];
   std::memset(c, 0, static_cast<size_t>(n * kTileRows) * sizeof(float));
-  for (int64_t b = 0; b < activation_blocks(rows.n_in); ++b) {
+  // The rows of a tile lie together, and so does the tile that most likely comes next: it is
+  // fetched in equal parts while this one is multiplied.
+  const uint8_t* next = rows.data + static_cast<size_t>(rows.n_rows) * rows.row_bytes;
+  const int64_t blocks = activation_blocks(rows.n_in);
+  const int64_t part = round_up(static_cast<int64_t>(rows.row_bytes) * kTileRows / blocks, 64);
+  for (int64_t b = 0; b < blocks; ++b) {
     expand(rows, b, tile);
-    multiply(*tile, panels + b, n_blocks, n, c);
+    multiply(*tile, panels + b, n_blocks, n, {next + b * part, prefetch_next ? part : 0}, c);
   }
 }
 
@@ -135,7 +140,7 @@ void multiply_rows(const LevelOps& ops, const KernelContext& context, const Matr
   const WeightRows rows{weights.row(first_row), weights.row_bytes, n_rows, weights.n_in};
   const bool codes = uses_codes(context, weights.format);
   if (codes && columns.panels != nullptr) {
-    multiply_code_tile(ops, weights.format, rows, columns, first, n, buffers.tile, c);
+    multiply_code_tile(ops, weights.format, rows, columns, first, n, first == 0, buffers.tile, c);
   } else if (!codes && columns.float_panels != nullptr) {
     multiply_float_tile(ops, weights.format, rows, columns, first, n, buffers, c);
   } else {

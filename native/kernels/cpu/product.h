@@ -8,11 +8,17 @@
 namespace moebius::cpu {
 
 // From this many columns on expanding a tile beats reading the blocks column by column.
-constexpr int64_t kTileMinColumns = 4;
+constexpr int64_t kTileMinColumns = 3;
 // Columns multiplied with one expansion of a tile: their codes stay in the second cache.
 constexpr int64_t kSpanColumns = 32 * kTileColumns;
 
 constexpr int64_t column_tiles(int64_t n) { return (n + kTileColumns - 1) / kTileColumns; }
+
+// Consecutive tiles a worker takes at once: enough to fetch ahead and to reuse the columns,
+// few enough to keep all workers busy to the end.
+constexpr int64_t tiles_per_job(int64_t n_tiles, int64_t n_workers) {
+  return std::clamp<int64_t>(n_tiles / (n_workers * 8), 1, 4);
+}
 
 // The n input columns of a product; column i is input row rows[i] (i when rows is null).
 struct Columns {

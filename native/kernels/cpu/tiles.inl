@@ -66,8 +66,6 @@ void expand_tile(const WeightRows& rows, int64_t block_index, TileBlock* out) {
         std::memset(tail, 0, sizeof tail);
         std::memcpy(tail, p, static_cast<size_t>(bytes));
         p = tail;
-      } else {
-        for (int line = 0; line < kStep + 64; line += 64) _mm_prefetch(reinterpret_cast<const char*>(p + 2 * kStep + line), _MM_HINT_T1);
       }
       Expanded block;
       Format::expand(p, books, block);
@@ -157,8 +155,14 @@ inline void multiply_block(const TileBlock& tile, int first_vector, const Column
 }
 
 template <int kGroup, TileMode mode>
-void multiply_tile(const TileBlock& tile, const ColumnBlock* columns, int64_t stride, int64_t n_columns, float* c) {
+void multiply_tile(const TileBlock& tile, const ColumnBlock* columns, int64_t stride, int64_t n_columns, Upcoming next, float* c) {
+  // Evenly over the columns: a burst would hold up the loads of the kernel itself.
+  const int64_t fetch = (next.bytes / 64 * kTileColumns / n_columns + 1) * 64;
   for (int64_t i = 0; i < n_columns; i += kTileColumns, columns += stride, c += kTileColumns * kTileRows) {
+    const int64_t fetch_now = fetch < next.bytes ? fetch : next.bytes;
+    for (int64_t line = 0; line < fetch_now; line += 64) _mm_prefetch(reinterpret_cast<const char*>(next.data + line), _MM_HINT_T1);
+    next.data += fetch_now;
+    next.bytes -= fetch_now;
     for (int v = 0; v < kRowVectors; v += Simd::kTileVectors) {
       switch (n_columns - i) {
         case 1: multiply_block<kGroup, mode, 1>(tile, v, *columns, c); break;

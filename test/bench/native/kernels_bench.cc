@@ -40,12 +40,12 @@ PageBuffer random_weights(size_t bytes) {
 
 // Best of a few short runs.
 template <typename Body>
-double best_seconds(const Body& body) {
+double best_seconds(int n_threads, const Body& body) {
   double best = 1e9, total = 0;
   for (int i = 0; i < 12 && total < 0.6; ++i) {
-    const double start = seconds_now();
+    const Stopwatch watch(n_threads);
     body();
-    const double took = seconds_now() - start;
+    const double took = watch.seconds();
     total += took;
     best = std::min(best, took);
   }
@@ -76,7 +76,7 @@ void bench_matmul(Setup& setup, const char* level, const QuantFormatInfo& info, 
   KernelContext context = make_context(setup, scratch, n_tokens > 8 ? Phase::kPrefill : Phase::kDecode);
   const MatmulJob job{weights, nullptr, y.data(), n_out};
   const KernelTable& kernels = cpu_backend_at(level).kernels();
-  const double took = best_seconds([&] { kernels.matmul(context, x.data(), n_tokens, n_in, &job, 1); });
+  const double took = best_seconds(setup.pool.size(), [&] { kernels.matmul(context, x.data(), n_tokens, n_in, &job, 1); });
   const double bytes = static_cast<double>(weights.matrix_stride) / took, ops = 2.0 * n_in * n_out * n_tokens / took;
   const bool is_float = info.block_elements == 1;
   const double peak = is_float ? setup.peaks.f32 : setup.peaks.int8;
@@ -138,9 +138,9 @@ void bench_moe(Setup& setup, const char* level, const MoeShape& shape, int64_t n
   double best = 1e9;
   for (int i = 0; i < (n_tokens > 8 ? 4 : 60); ++i) {
     choose();
-    const double start = seconds_now();
+    const Stopwatch watch(setup.pool.size());
     kernels.moe_ffn(context, moe, x.data(), n_tokens, ids.data(), weights.data(), y.data());
-    best = std::min(best, seconds_now() - start);
+    best = std::min(best, watch.seconds());
   }
   const double per_expert = static_cast<double>(2 * moe.experts.gate_proj.matrix_stride + moe.experts.down_proj.matrix_stride);
   const double shared_bytes = static_cast<double>(2 * moe.shared_expert.gate_proj.matrix_stride + moe.shared_expert.down_proj.matrix_stride);

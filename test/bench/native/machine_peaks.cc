@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include <chrono>
+#include <ctime>
 #include <vector>
 
 #include "base/cpu_features.h"
@@ -11,9 +12,16 @@
 
 namespace moebius::bench {
 
-double seconds_now() {
+namespace {
+double wall_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
+
+double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+}  // namespace
+
+Stopwatch::Stopwatch(int n_threads) : cpu_time_(n_threads == 1), start_(cpu_time_ ? cpu_seconds() : wall_seconds()) {}
+double Stopwatch::seconds() const { return std::max(1e-9, (cpu_time_ ? cpu_seconds() : wall_seconds()) - start_); }
 
 namespace {
 
@@ -60,9 +68,9 @@ double rate(int n_threads, double operations, int64_t (*rounds)()) {
   ThreadPool pool(n_threads);
   double best = 0;
   for (int repeat = 0; repeat < 3; ++repeat) {
-    const double start = seconds_now();
+    const Stopwatch watch(n_threads);
     pool.run([rounds](int) { sink = rounds(); });
-    best = std::max(best, operations * n_threads / (seconds_now() - start));
+    best = std::max(best, operations * n_threads / watch.seconds());
   }
   return best;
 }
@@ -80,9 +88,9 @@ double measure_read_bandwidth(int n_threads) {
   });
   double best = 0;
   for (int repeat = 0; repeat < 4; ++repeat) {
-    const double start = seconds_now();
+    const Stopwatch watch(n_threads);
     pool.parallel_for(kWords, kGrain, [words](int64_t begin, int64_t end, int) { sink = read_words(words + begin, static_cast<size_t>(end - begin)); });
-    best = std::max(best, static_cast<double>(kBytes) / (seconds_now() - start));
+    best = std::max(best, static_cast<double>(kBytes) / watch.seconds());
   }
   return best;
 }

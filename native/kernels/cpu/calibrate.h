@@ -1,0 +1,16 @@
+// The calibration loops of each instruction set level.
+#pragma once
+
+#include "kernels/calibration.h"
+
+namespace moebius::cpu {
+
+#ifdef MOEBIUS_X86_LEVELS
+PeakLoops avx2_peak_loops();
+PeakLoops avx_vnni_peak_loops();
+PeakLoops avx512_peak_loops();
+// The loop of bfloat16 dots in 512 bits; only for processors that have it.
+PeakLoop avx512_bf16_dot_loop();
+#endif
+
+}  // namespace moebius::cpu
