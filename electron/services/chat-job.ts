@@ -109,7 +109,8 @@ export class ChatJob {
 
   private finish(end: Pick<Message, 'state' | 'error' | 'stats'>): void {
     this.message = { ...this.current(), ...end }
-    this.failure ??= this.save(end)
+    const unsaved = this.save(end)
+    this.failure ??= unsaved
     this.final = this.failure ? { type: 'error', error: this.failure, message: this.message } : { type: 'end', message: this.message }
     this.tell()
   }
