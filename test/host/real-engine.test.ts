@@ -5,7 +5,7 @@ import { decodeRoutingFrame } from '../../electron/contract'
 import { createNativeEngine } from '../../electron/engine/native'
 import { findAddon } from '../../electron/engine/native-addon'
 import { createHost, type Host } from '../../electron/host/compose'
-import { temporaryFolder } from '../services/workplace'
+import { temporaryFolder, until } from '../services/workplace'
 
 const addon = findAddon()
 const reason = addon === undefined ? ' (skipped: the addon is not built)' : ''
@@ -41,7 +41,9 @@ describe.skipIf(addon === undefined)(`real engine${reason}`, () => {
       return Promise.resolve()
     })
     const first = await inference.generate({ ...ask('Tell me a short story.'), maxTokens: 30, owner: 'a' })
-    expect(Math.abs(nTokens - first.stats.promptTokens - first.stats.generatedTokens)).toBeLessThanOrEqual(1)
+    // The last token is chosen, but may never be computed.
+    await until(() => nTokens >= first.stats.promptTokens + first.stats.generatedTokens - 1, 'every token was routed')
+    expect(nTokens).toBeLessThanOrEqual(first.stats.promptTokens + first.stats.generatedTokens)
     const messages = [{ role: 'user', content: 'Tell me a short story.' }, { role: 'assistant', content: first.content }, { role: 'user', content: 'Another.' }]
     const second = await inference.generate({ modelId, messages, maxTokens: 5, owner: 'a' })
     expect(second.stats.cachedTokens).toBeGreaterThanOrEqual(first.stats.promptTokens)
