@@ -1,6 +1,6 @@
 // The calibration loops in the vocabulary of simd256.h or simd512.h, whichever the including
 // file has. Enough independent sums hide the latency of one step; the compiler must not see
-// that the operands stay the same.
+// that operands and sums are equal, or it computes them once.
 #include <utility>
 
 #include "kernels/cpu/calibrate.h"
@@ -11,13 +11,18 @@ namespace {
 // Sums that fit beside the operands and what a step needs of its own.
 constexpr int kSums = Simd::kRegisters == 32 ? 16 : 10;
 
+template <typename Vector>
+inline __attribute__((always_inline)) void hide(Vector& value) {
+  __asm__ volatile("" : "+v"(value));
+}
+
 template <typename Vector, typename Step, int... i>
 Vector run_rounds(int64_t n_rounds, Vector first, Vector x, Vector y, Step step, Vector (*add)(Vector, Vector),
                   std::integer_sequence<int, i...>) {
   Vector sums[sizeof...(i)] = {((void)i, first)...};
+  (hide(sums[i]), ...);
   for (int64_t round = 0; round < n_rounds; ++round) {
-    __asm__ volatile("" : "+v"(x), "+v"(y));
-    ((sums[i] = step(sums[i], x, y)), ...);
+    ((hide(x), sums[i] = step(sums[i], x, y)), ...);
   }
   Vector total = sums[0];
   for (size_t at = 1; at < sizeof...(i); ++at) total = add(total, sums[at]);

@@ -9,6 +9,7 @@ namespace moebius::cpu {
 
 namespace {
 
+constexpr int64_t kMaxRun = kMaxTilesPerJob;
 constexpr int64_t kPartBytes = int64_t{64} << 20;  // expert outputs waiting for their sum
 
 class FfnStep {
@@ -29,24 +30,24 @@ class FfnStep {
     down_rows_ = context.phase == Phase::kPrefill
                      ? std::clamp(kPartBytes / (plan.n_pairs * 4) / kTileRows * kTileRows, kTileRows, round_up(plan.n_out, kTileRows))
                      : kTileRows;
-    parts_ = scratch_.take<float>(context.phase == Phase::kPrefill ? plan.n_pairs * down_rows_ : n_workers * plan.n_pairs * kTileRows);
+    parts_ = scratch_.take<float>(context.phase == Phase::kPrefill ? plan.n_pairs * down_rows_ : n_workers * plan.n_pairs * kTileRows * kMaxRun);
   }
 
   void run() {
     pack(inputs_, plan_.tokens, input_columns_);
     int64_t n_jobs = 0;
     for (int64_t g = 0; g < plan_.n_groups; ++g) n_jobs += ff_tiles(plan_.groups[g]);
-    const int64_t grain = context_.phase == Phase::kPrefill ? tiles_per_job(n_jobs, worker_count(context_)) : 1;
-    for_chunks(context_, n_jobs, grain, [this](int64_t begin, int64_t end, int worker) {
-      for (int64_t job = begin; job < end; ++job) gate_up_job(job, worker);
+    for_chunks(context_, n_jobs, tiles_per_job(n_jobs, worker_count(context_)), [this](int64_t begin, int64_t end, int worker) {
+      gate_up_jobs(begin, end - begin, worker);
     });
     pack(hidden_, nullptr, hidden_columns_);
     if (context_.phase == Phase::kPrefill) {
       for (int64_t row = 0; row < plan_.n_out; row += down_rows_) down_slice(row, std::min(down_rows_, plan_.n_out - row));
       return;
     }
-    for_chunks(context_, (plan_.n_out + kTileRows - 1) / kTileRows, 1, [this](int64_t begin, int64_t end, int worker) {
-      for (int64_t job = begin; job < end; ++job) down_job(job, worker);
+    const int64_t n_down = (plan_.n_out + kTileRows - 1) / kTileRows;
+    for_chunks(context_, n_down, tiles_per_job(n_down, worker_count(context_)), [this](int64_t begin, int64_t end, int worker) {
+      down_jobs(begin, end - begin, worker);
     });
   }
 
@@ -111,24 +112,45 @@ class FfnStep {
     });
   }
 
-  void gate_up_job(int64_t job, int worker) {
+  // Tiles [tile, tile + n_tiles) of the list of all groups' hidden rows.
+  void gate_up_jobs(int64_t tile, int64_t n_tiles, int worker) {
     int64_t g = 0;
-    while (job >= ff_tiles(plan_.groups[g])) job -= ff_tiles(plan_.groups[g++]);
+    while (tile >= ff_tiles(plan_.groups[g])) tile -= ff_tiles(plan_.groups[g++]);
+    while (n_tiles > 0) {
+      const int64_t fitting = std::clamp<int64_t>(kSpanColumns / plan_.groups[g].count, 1, kMaxRun);
+      const int64_t run = std::min({n_tiles, ff_tiles(plan_.groups[g]) - tile, fitting});
+      gate_up_run(g, tile, run, worker);
+      n_tiles -= run;
+      tile += run;
+      if (tile == ff_tiles(plan_.groups[g])) {
+        tile = 0;
+        ++g;
+      }
+    }
+  }
+
+  // All of gate, then all of up: both are read as one stream each.
+  void gate_up_run(int64_t g, int64_t first_tile, int64_t n_tiles, int worker) {
     const FfnGroup& group = plan_.groups[g];
     const FfnWeights& weights = group.weights;
-    const int64_t first_row = job * kTileRows, n_rows = std::min(kTileRows, weights.gate_proj.n_out - first_row);
     const Columns columns = columns_of(g, inputs_, plan_.tokens, input_columns_);
+    const ProductBuffers buffers = buffers_.of_worker(worker);
     float* gate = products_ + worker * 2 * kSpanColumns * kTileRows;
     float* up = gate + kSpanColumns * kTileRows;
+    const auto tile_rows = [&](int64_t i) { return std::min(kTileRows, weights.gate_proj.n_out - (first_tile + i) * kTileRows); };
     for (int64_t first = 0; first < group.count; first += kSpanColumns) {
       const int64_t n = std::min(kSpanColumns, group.count - first);
-      const ProductBuffers buffers = buffers_.of_worker(worker);
-      multiply_rows(ops_, context_, weights.gate_proj, first_row, n_rows, columns, first, n, weights.gate_bias, buffers, gate);
-      multiply_rows(ops_, context_, weights.up_proj, first_row, n_rows, columns, first, n, weights.up_bias, buffers, up);
-      for (int64_t i = 0; i < n; ++i) {
+      for (int64_t i = 0; i < n_tiles; ++i)
+        multiply_rows(ops_, context_, weights.gate_proj, (first_tile + i) * kTileRows, tile_rows(i), columns, first, n,
+                      weights.gate_bias, buffers, gate + i * n * kTileRows);
+      for (int64_t i = 0; i < n_tiles; ++i)
+        multiply_rows(ops_, context_, weights.up_proj, (first_tile + i) * kTileRows, tile_rows(i), columns, first, n,
+                      weights.up_bias, buffers, up + i * n * kTileRows);
+      for (int64_t i = 0; i < n_tiles * n; ++i) {
+        const int64_t tile = i / n, pair = group.first + first + i % n;
         float* values = gate + i * kTileRows;
-        ops_.activate(weights.activation, values, up + i * kTileRows, n_rows, values);
-        store_hidden(group.first + first + i, first_row, n_rows, weights, values);
+        ops_.activate(weights.activation, values, up + i * kTileRows, tile_rows(tile), values);
+        store_hidden(pair, (first_tile + tile) * kTileRows, tile_rows(tile), weights, values);
       }
     }
   }
@@ -177,19 +199,22 @@ class FfnStep {
       if (plan_.slot_pairs[s] >= 0) ops_.add_scaled(sum, plan_.slot_weights[s], parts + plan_.slot_pairs[s] * stride, n);
   }
 
-  // Decode: 32 output rows of all groups, summed at once.
-  void down_job(int64_t job, int worker) {
-    const int64_t first_row = job * kTileRows, n_rows = std::min(kTileRows, plan_.n_out - first_row);
-    float* parts = parts_ + worker * plan_.n_pairs * kTileRows;
+  // Decode: the output rows of a run of tiles for all groups, summed at once.
+  void down_jobs(int64_t first_tile, int64_t n_tiles, int worker) {
+    float* parts = parts_ + worker * plan_.n_pairs * kTileRows * kMaxRun;
+    const auto tile_rows = [&](int64_t i) { return std::min(kTileRows, plan_.n_out - (first_tile + i) * kTileRows); };
     for (int64_t g = 0; g < plan_.n_groups; ++g) {
       const FfnGroup& group = plan_.groups[g];
       const Columns columns = columns_of(g, hidden_, nullptr, hidden_columns_);
-      for (int64_t first = 0; first < group.count; first += kSpanColumns)
-        multiply_rows(ops_, context_, group.weights.down_proj, first_row, n_rows, columns, first,
-                      std::min(kSpanColumns, group.count - first), group.weights.down_bias, buffers_.of_worker(worker),
-                      parts + (group.first + first) * kTileRows);
+      for (int64_t i = 0; i < n_tiles; ++i)
+        for (int64_t first = 0; first < group.count; first += kSpanColumns)
+          multiply_rows(ops_, context_, group.weights.down_proj, (first_tile + i) * kTileRows, tile_rows(i), columns, first,
+                        std::min(kSpanColumns, group.count - first), group.weights.down_bias, buffers_.of_worker(worker),
+                        parts + (i * plan_.n_pairs + group.first + first) * kTileRows);
     }
-    for (int64_t t = 0; t < plan_.n_tokens; ++t) sum_slots(t, parts, kTileRows, n_rows, y_ + t * plan_.n_out + first_row);
+    for (int64_t i = 0; i < n_tiles; ++i)
+      for (int64_t t = 0; t < plan_.n_tokens; ++t)
+        sum_slots(t, parts + i * plan_.n_pairs * kTileRows, kTileRows, tile_rows(i), y_ + t * plan_.n_out + (first_tile + i) * kTileRows);
   }
 
   const LevelOps& ops_;
@@ -207,7 +232,7 @@ class FfnStep {
   ProductBuffers buffers_;
   float* products_ = nullptr;                 // [workers, gate and up, kSpanColumns, 32]
   int64_t down_rows_ = 0;                     // output rows summed at once
-  float* parts_ = nullptr;                    // [n_pairs, down_rows_]; decode: [workers, n_pairs, 32]
+  float* parts_ = nullptr;                    // [n_pairs, down_rows_]; decode: [workers, kMaxRun, n_pairs, 32]
 };
 
 }  // namespace

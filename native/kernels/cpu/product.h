@@ -16,8 +16,9 @@ constexpr int64_t column_tiles(int64_t n) { return (n + kTileColumns - 1) / kTil
 
 // Consecutive tiles a worker takes at once: enough to fetch ahead and to reuse the columns,
 // few enough to keep all workers busy to the end.
+constexpr int64_t kMaxTilesPerJob = 4;
 constexpr int64_t tiles_per_job(int64_t n_tiles, int64_t n_workers) {
-  return std::clamp<int64_t>(n_tiles / (n_workers * 8), 1, 4);
+  return std::clamp<int64_t>(n_tiles / (n_workers * 8), 1, kMaxTilesPerJob);
 }
 
 // The n input columns of a product; column i is input row rows[i] (i when rows is null).

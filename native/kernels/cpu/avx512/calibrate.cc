@@ -14,24 +14,23 @@ float int8_rounds(int64_t n_rounds) {
 
 // The level's files are compiled without this extension: only this function may use it.
 __attribute__((target("avx512bf16"))) float bf16_rounds(int64_t n_rounds) {
-  // 0x3f80 is 1.0 in bfloat16; the operands are opaque to the compiler as in run_rounds.
-  __m512i x = _mm512_set1_epi16(0x3f80), y = x;
-  __m512 a = _mm512_setzero_ps(), b = a, c = a, d = a, e = a, f = a, g = a, h = a;
-  for (int64_t round = 0; round < n_rounds; ++round) {
-    __asm__ volatile("" : "+v"(x), "+v"(y));
-    const auto left = reinterpret_cast<__m512bh>(x), right = reinterpret_cast<__m512bh>(y);
-    a = _mm512_dpbf16_ps(a, left, right);
-    b = _mm512_dpbf16_ps(b, left, right);
-    c = _mm512_dpbf16_ps(c, left, right);
-    d = _mm512_dpbf16_ps(d, left, right);
-    e = _mm512_dpbf16_ps(e, left, right);
-    f = _mm512_dpbf16_ps(f, left, right);
-    g = _mm512_dpbf16_ps(g, left, right);
-    h = _mm512_dpbf16_ps(h, left, right);
+  // 0x3f80 is 1.0 in bfloat16. A lambda would lose the target, so the rounds are written out.
+  __m512i x = _mm512_set1_epi16(0x3f80);
+  __m512 sums[8];
+  for (__m512& sum : sums) {
+    sum = _mm512_setzero_ps();
+    hide(sum);
   }
-  const __m512 total = _mm512_add_ps(_mm512_add_ps(_mm512_add_ps(a, b), _mm512_add_ps(c, d)),
-                                     _mm512_add_ps(_mm512_add_ps(e, f), _mm512_add_ps(g, h)));
-  return _mm_cvtss_f32(_mm512_castps512_ps128(total));
+  for (int64_t round = 0; round < n_rounds; ++round) {
+#pragma GCC unroll 8
+    for (__m512& sum : sums) {
+      hide(x);
+      sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(x));
+    }
+  }
+  float total = 0;
+  for (const __m512& sum : sums) total += _mm_cvtss_f32(_mm512_castps512_ps128(sum));
+  return total;
 }
 
 }  // namespace
