@@ -153,6 +153,59 @@ void bench_moe(Setup& setup, const char* level, const MoeShape& shape, int64_t n
   }
 }
 
+void print_attention(const Setup& setup, const char* name, const char* level, int64_t rows, int64_t keys, double seconds, double flops) {
+  std::printf("%s %-10s rows %4d keys %5d: %8.3f ms  %7.1f GFLOP/s (%3.0f%% of f32)\n", name, level, static_cast<int>(rows), static_cast<int>(keys),
+              seconds * 1e3, flops / seconds / 1e9, 100 * flops / seconds / setup.peaks.f32);
+}
+
+// 16 heads of DeepSeek-V2-Lite's size; rows at the end of `keys` cached positions.
+void bench_mla(Setup& setup, const char* level, int64_t rows, int64_t keys) {
+  MlaShape shape;
+  shape.n_heads = 16;
+  shape.kv_lora_rank = 512;
+  shape.qk_nope_head_dim = 128;
+  shape.qk_rope_head_dim = 64;
+  shape.v_head_dim = 128;
+  shape.scale = 0.1f;
+  shape.row_bytes = cache_row_bytes(CacheFormat::kF16, 576);
+  static PageBuffer buffer = random_weights(size_t{64} << 20);
+  size_t used = 0;
+  const Matrix k_b = stack(buffer, used, QuantFormat::kQ8_0, 128, 512, 16), v_b = stack(buffer, used, QuantFormat::kQ8_0, 512, 128, 16);
+  const AttentionSpan span{0, rows, keys - rows, buffer.as<uint8_t>() + used, nullptr};
+  std::vector<float> q(static_cast<size_t>(rows * 16 * 576)), out(q.size());
+  for (size_t i = 0; i < q.size(); ++i) q[i] = std::sin(static_cast<float>(i));
+  Scratch scratch;
+  KernelContext context = make_context(setup, scratch, rows > 8 ? Phase::kPrefill : Phase::kDecode);
+  const KernelTable& kernels = cpu_backend_at(level).kernels();
+  const double pairs = static_cast<double>(rows) * static_cast<double>(keys - rows) + 0.5 * static_cast<double>(rows * rows);
+  if (rows > 8) {
+    const double took = best_seconds(setup.pool.size(), [&] { kernels.mla_expanded_attention(context, shape, k_b, v_b, q.data(), &span, 1, out.data()); });
+    print_attention(setup, "mla expanded", level, rows, keys, took, 16 * (2.0 * 320 * pairs + 2.0 * 131072 * keys));
+  } else {
+    const double took = best_seconds(setup.pool.size(), [&] { kernels.mla_absorbed_attention(context, shape, q.data(), q.data(), &span, 1, out.data()); });
+    print_attention(setup, "mla absorbed", level, rows, keys, took, 16 * 2.0 * 1088 * pairs);
+  }
+}
+
+// 32 heads of 128 sharing 4 kv heads.
+void bench_gqa(Setup& setup, const char* level, int64_t rows, int64_t keys) {
+  GqaShape shape;
+  shape.n_heads = 32;
+  shape.n_kv_heads = 4;
+  shape.key_dim = shape.value_dim = 128;
+  shape.scale = 0.1f;
+  shape.key_row_bytes = shape.value_row_bytes = cache_row_bytes(CacheFormat::kF16, 512);
+  static PageBuffer buffer = random_weights(size_t{64} << 20);
+  const AttentionSpan span{0, rows, keys - rows, buffer.as<uint8_t>(), buffer.as<uint8_t>() + (size_t{32} << 20)};
+  std::vector<float> q(static_cast<size_t>(rows * 32 * 128)), out(q.size());
+  for (size_t i = 0; i < q.size(); ++i) q[i] = std::sin(static_cast<float>(i));
+  Scratch scratch;
+  KernelContext context = make_context(setup, scratch, rows > 8 ? Phase::kPrefill : Phase::kDecode);
+  const double pairs = static_cast<double>(rows) * static_cast<double>(keys - rows) + 0.5 * static_cast<double>(rows * rows);
+  const double took = best_seconds(setup.pool.size(), [&] { cpu_backend_at(level).kernels().gqa_attention(context, shape, q.data(), &span, 1, out.data()); });
+  print_attention(setup, "gqa", level, rows, keys, took, 32 * 2.0 * 256 * pairs);
+}
+
 bool wanted(const Setup& setup, const std::string& name) { return name.find(setup.filter) != std::string::npos; }
 
 }  // namespace
@@ -173,6 +226,10 @@ int main(int argc, char** argv) {
       if (info->dequantize_row == nullptr) continue;
       for (int64_t n_tokens : {1, 4, 512})
         if (wanted(setup, "matmul " + std::string(info->name) + " " + level + " " + std::to_string(n_tokens) + ".")) bench_matmul(setup, level.c_str(), *info, n_tokens);
+    }
+    for (const auto& [rows, keys] : {std::pair<int64_t, int64_t>{1, 1024}, {1, 8192}, {512, 512}, {512, 2048}}) {
+      if (wanted(setup, "mla " + level + " " + std::to_string(rows) + ".")) bench_mla(setup, level.c_str(), rows, keys);
+      if (wanted(setup, "gqa " + level + " " + std::to_string(rows) + ".")) bench_gqa(setup, level.c_str(), rows, keys);
     }
     for (const MoeShape& shape : shapes)
       for (int64_t n_tokens : {1, 512})
