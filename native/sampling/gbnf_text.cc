@@ -68,6 +68,26 @@ std::string positive_range(uint64_t least, uint64_t most) {
   return text;
 }
 
+constexpr const char* kFraction = " ( \".\" [0-9]{1,16} )?";
+constexpr const char* kZeroFraction = " ( \".\" \"0\"{1,16} )?";
+
+// Alternatives for the numbers between bounds >= 0, each after the sign.
+void append_magnitudes(const std::string& sign, NumberBounds b, std::string& out) {
+  const auto append = [&](std::initializer_list<std::string_view> parts) {
+    out += concat({out.empty() ? "" : " | ", sign, concat(parts)});
+  };
+  const auto whole = [](int64_t value) { return concat({"\"", std::to_string(value), "\""}); };
+  if (b.least == b.most) {
+    if (!b.least_exclusive && !b.most_exclusive) append({whole(b.least), kZeroFraction});
+    return;
+  }
+  if (b.least_exclusive) append({whole(b.least), " \".\" \"0\"{0,8} [1-9] [0-9]{0,8}"});
+  else append({whole(b.least), kFraction});
+  if (b.least + 1 < b.most)
+    append({"( ", positive_range(static_cast<uint64_t>(b.least + 1), static_cast<uint64_t>(b.most - 1)), " )", kFraction});
+  if (!b.most_exclusive) append({whole(b.most), kZeroFraction});
+}
+
 }  // namespace
 
 std::string concat(std::initializer_list<std::string_view> parts) {
@@ -138,6 +158,19 @@ std::string gbnf_integer_range(int64_t least, int64_t most) {
   if (most < 0) return text;
   if (!text.empty()) text += " | ";
   return text + positive_range(static_cast<uint64_t>(std::max<int64_t>(least, 0)), static_cast<uint64_t>(most));
+}
+
+std::string gbnf_number_range(NumberBounds b) {
+  std::string out;
+  if (b.least < 0) {
+    const bool reaches_zero = b.most >= 0;
+    append_magnitudes("\"-\" ", {reaches_zero ? 0 : -b.most, -b.least, b.most_exclusive && b.most <= 0, b.least_exclusive}, out);
+  }
+  if (b.most >= 0) {
+    const bool from_zero = b.least < 0;
+    append_magnitudes("", {from_zero ? 0 : b.least, b.most, !from_zero && b.least_exclusive, b.most_exclusive}, out);
+  }
+  return out;
 }
 
 }  // namespace moebius

@@ -27,6 +27,17 @@ std::string gbnf_json_character(uint32_t code_point);
 // A rule body for the decimal integers least..most, whose absolute values are below 10^18.
 std::string gbnf_integer_range(int64_t least, int64_t most);
 
+// Whole-number bounds of a JSON number; an exclusive one is not itself in the range.
+struct NumberBounds {
+  int64_t least;
+  int64_t most;
+  bool least_exclusive = false;
+  bool most_exclusive = false;
+};
+// A rule body for decimal numbers without exponent within the bounds, whose absolute values
+// are below 10^18; "" when there are none.
+std::string gbnf_number_range(NumberBounds bounds);
+
 // A rule body for strings that match a regular expression as a JSON string, quotes not
 // included. Supported: literals, escapes, ., classes, \d \w \s and their negations, groups,
 // alternatives, greedy quantifiers, ^ at the start and $ at the end; an open end matches any

@@ -79,8 +79,8 @@ std::unique_ptr<TokenConstraint> make_grammar_constraint(std::shared_ptr<const G
 // GBNF text for a JSON schema (a subset of draft 2020-12). Supported: type, properties,
 // required, additionalProperties, items, prefixItems, minItems, maxItems, minLength,
 // maxLength, pattern, format (date, time, date-time, uuid), enum, const, anyOf, oneOf (as
-// anyOf), allOf (merged), $ref within the document, true, and integer minimum, maximum,
-// exclusiveMinimum, exclusiveMaximum. Properties appear in the schema's order; an object with
+// anyOf), allOf (merged), $ref within the document, true, and minimum, maximum,
+// exclusiveMinimum, exclusiveMaximum (for numbers with whole values). Properties appear in the schema's order; an object with
 // properties is closed unless additionalProperties says otherwise. Annotations are ignored;
 // any other keyword throws Error(kGrammar) naming it and its place.
 std::string json_schema_to_grammar(std::string_view schema_json);

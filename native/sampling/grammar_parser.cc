@@ -105,11 +105,19 @@ class GrammarParser {
 
   void parse_alternatives(uint32_t rule, size_t depth) {
     builder_.add_alternative(rule, parse_sequence(depth));
-    while (peek() == '|') {
-      ++at_;
+    while (next_alternative()) {
       skip_space(true);
       builder_.add_alternative(rule, parse_sequence(depth));
     }
+  }
+
+  // Takes a '|', which may also begin the next line.
+  bool next_alternative() {
+    const size_t begin = at_;
+    skip_space(true);
+    if (take('|')) return true;
+    at_ = begin;
+    return false;
   }
 
   Sequence parse_sequence(size_t depth) {

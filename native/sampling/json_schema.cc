@@ -207,11 +207,7 @@ class SchemaConverter final : public SchemaRules {
     if (type == "array") return visit_array(schema, path, depth);
     if (type == "string") return visit_string(schema, path);
     if (type == "integer") return visit_integer(schema, path);
-    if (type == "number") {
-      for (const char* key : {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
-        if (schema.find(key)) fail_schema(path, concat({"keyword '", key, "' is supported for integers only"}));
-      return common("number");
-    }
+    if (type == "number") return visit_number(schema, path);
     if (type == "boolean" || type == "null") return common(type);
     fail_schema(path, "type '" + type + "' is unknown");
   }
@@ -287,22 +283,50 @@ class SchemaConverter final : public SchemaRules {
     fail_schema(path, "format '" + name + "' is not supported; supported are date, time, date-time, uuid");
   }
 
+  // A bound's value, or nullptr when the keyword is absent.
+  static const JsonValue* bound(const JsonValue& schema, const char* key, const std::string& path) {
+    const JsonValue* value = schema.find(key);
+    if (value && !value->is(Type::kNumber)) fail_schema(path, concat({key, " is not a number"}));
+    return value;
+  }
+
   std::string visit_integer(const JsonValue& schema, const std::string& path) {
     double least = -kMaxInteger, most = kMaxInteger;
-    bool bounded = false;
-    const auto bound = [&](const char* key) {
-      const JsonValue* value = schema.find(key);
-      if (value && !value->is(Type::kNumber)) fail_schema(path, concat({key, " is not a number"}));
-      bounded |= value != nullptr;
-      return value;
-    };
-    if (const JsonValue* v = bound("minimum")) least = std::max(least, std::ceil(v->number));
-    if (const JsonValue* v = bound("exclusiveMinimum")) least = std::max(least, std::floor(v->number) + 1);
-    if (const JsonValue* v = bound("maximum")) most = std::min(most, std::floor(v->number));
-    if (const JsonValue* v = bound("exclusiveMaximum")) most = std::min(most, std::ceil(v->number) - 1);
-    if (!bounded) return common("integer");
+    const JsonValue *minimum = bound(schema, "minimum", path), *above = bound(schema, "exclusiveMinimum", path);
+    const JsonValue *maximum = bound(schema, "maximum", path), *below = bound(schema, "exclusiveMaximum", path);
+    if (!minimum && !above && !maximum && !below) return common("integer");
+    if (minimum) least = std::max(least, std::ceil(minimum->number));
+    if (above) least = std::max(least, std::floor(above->number) + 1);
+    if (maximum) most = std::min(most, std::floor(maximum->number));
+    if (below) most = std::min(most, std::ceil(below->number) - 1);
     if (least > most) fail_schema(path, "no integer lies between the minimum and the maximum");
     return add_rule("integer", gbnf_integer_range(static_cast<int64_t>(least), static_cast<int64_t>(most)));
+  }
+
+  std::string visit_number(const JsonValue& schema, const std::string& path) {
+    double least = -kMaxInteger, most = kMaxInteger;
+    NumberBounds bounds{0, 0};
+    bool bounded = false;
+    const auto apply = [&](const char* key, double& limit, double direction, bool exclusive, bool& is_exclusive) {
+      const JsonValue* value = bound(schema, key, path);
+      if (!value) return;
+      bounded = true;
+      if (value->number != std::floor(value->number)) fail_schema(path, concat({key, " of a number is supported for whole values only"}));
+      if ((value->number - limit) * direction < 0 || (value->number == limit && !exclusive)) return;
+      limit = value->number;
+      is_exclusive = exclusive;
+    };
+    apply("minimum", least, 1, false, bounds.least_exclusive);
+    apply("exclusiveMinimum", least, 1, true, bounds.least_exclusive);
+    apply("maximum", most, -1, false, bounds.most_exclusive);
+    apply("exclusiveMaximum", most, -1, true, bounds.most_exclusive);
+    if (!bounded) return common("number");
+    const bool possible = least <= most && std::fabs(least) <= kMaxInteger && std::fabs(most) <= kMaxInteger;
+    bounds.least = possible ? static_cast<int64_t>(least) : 0;
+    bounds.most = possible ? static_cast<int64_t>(most) : 0;
+    const std::string body = possible ? gbnf_number_range(bounds) : "";
+    if (body.empty()) fail_schema(path, "no number lies between the minimum and the maximum");
+    return add_rule("number", body);
   }
 
   const JsonValue& document_;

@@ -25,6 +25,8 @@ struct Tokenizer::Impl {
 
 namespace {
 
+constexpr size_t kMaxTextBytes = 64 * 1024 * 1024;
+
 std::unique_ptr<TextEncoder> make_encoder(const CheckedVocabulary& vocabulary) {
   switch (vocabulary.model) {
     case VocabularyModel::kByteBpe: return make_byte_bpe_encoder(vocabulary);
@@ -63,6 +65,9 @@ Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Tokenizer::~Tokenizer() = default;
 
 std::vector<int32_t> Tokenizer::encode(std::string_view utf8, EncodeOptions options) const {
+  if (utf8.size() > kMaxTextBytes)
+    throw Error(ErrorCode::kBadRequest, format_text("text is %zu bytes long, the limit is %zu", utf8.size(), kMaxTextBytes),
+                "Tokenise it in parts.");
   const CheckedVocabulary& v = impl_->vocabulary;
   const ByteTrie& special = options.parse_special ? impl_->all_special : impl_->user_defined;
   std::vector<int32_t> ids;

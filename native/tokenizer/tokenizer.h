@@ -78,7 +78,8 @@ class Tokenizer {
   // Any bytes are accepted. Invalid UTF-8 is kept as it is where the vocabulary has tokens
   // for its bytes, else it becomes U+FFFD or the unknown token. Time is O(n log n) in the
   // length of the text, whatever it holds. A special token inside the text is matched
-  // leftmost first, longest first; no white space around it is dropped.
+  // leftmost first, longest first; no white space around it is dropped. Throws
+  // Error(kBadRequest) for more than 64 MiB at once.
   std::vector<int32_t> encode(std::string_view utf8, EncodeOptions options = {}) const;
 
   // The bytes of all ids in a row; may be invalid UTF-8 when the ids split a character.

@@ -55,8 +55,31 @@ TEST(character_classes_and_escapes) {
 TEST(layout_and_comments) {
   expect("# first\nroot ::= # why\n  \"a\" # x\n\n  \n other::=\"b\"", {"a"}, {"b"});
   expect("root ::= \"a\" |\n  \"b\" |\n  \"c\"\n", {"a", "b", "c"}, {"d"});
+  expect("root ::= \"a\" # one\n  # two\n  | \"b\"\n\nc ::= \"d\"", {"a", "b"}, {"d"});
   expect("root ::= (\n  \"a\"\n  \"b\"\n)\r\n", {"ab"}, {"a"});
   expect("root ::= my-rule_2\nmy-rule_2 ::= \"z\"", {"z"}, {"y"});
+}
+
+// A grammar in the style people bring along.
+TEST(a_whole_json_grammar) {
+  expect(R"(# JSON with some white space
+root   ::= object
+value  ::= object | array | string | number | ("true" | "false" | "null") ws
+object ::=
+  "{" ws (
+            string ":" ws value
+    ("," ws string ":" ws value)*
+  )? "}" ws
+array  ::= "[" ws ( value ("," ws value)* )? "]" ws
+string ::=
+  "\"" (
+    [^"\\\x7F\x00-\x1F] |
+    "\\" (["\\bfnrt] | "u" [0-9a-fA-F]{4}) # escapes
+  )* "\"" ws
+number ::= ("-"? ([0-9] | [1-9] [0-9]{0,15})) ("." [0-9]+)? ([eE] [-+]? [0-9] [1-9]{0,15})? ws
+ws ::= | " " | "\n" [ \t]{0,20}
+)",
+         {"{}", "{ \"a\": [1, -2.5e+3, \"x\\n\\u00e9\", {}],\n  \"b\": null }"}, {"[]", "{\"a\" 1}", "{\"a\":01}", "{"});
 }
 
 TEST(recursion_right_and_nested) {

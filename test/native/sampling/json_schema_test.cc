@@ -69,6 +69,37 @@ TEST(schema_integer_ranges) {
   expect(R"({"type":"integer","exclusiveMaximum":10,"minimum":2.5})", {"3", "9"}, {"2", "10"});
 }
 
+TEST(schema_number_ranges) {
+  struct Range {
+    const char* keywords;
+    double least, most;
+    bool least_exclusive, most_exclusive;
+  };
+  const Range ranges[] = {{R"("minimum":0,"maximum":1)", 0, 1, false, false},
+                          {R"("exclusiveMinimum":0,"exclusiveMaximum":3)", 0, 3, true, true},
+                          {R"("minimum":-2,"maximum":2)", -2, 2, false, false},
+                          {R"("exclusiveMinimum":-2,"maximum":0)", -2, 0, true, false},
+                          {R"("minimum":-12,"exclusiveMaximum":-3)", -12, -3, false, true},
+                          {R"("minimum":-1,"exclusiveMaximum":0)", -1, 0, false, true},
+                          {R"("minimum":5,"exclusiveMinimum":4,"maximum":112)", 5, 112, false, false},
+                          {R"("minimum":7,"maximum":7)", 7, 7, false, false},
+                          {R"("minimum":3)", 3, 1e9, false, false}};
+  for (const Range& range : ranges) {
+    const std::string schema = std::string(R"({"type":"number",)") + range.keywords + "}";
+    const auto grammar = Grammar::parse(json_schema_to_grammar(schema));
+    for (int hundredths = -1400; hundredths <= 11400; ++hundredths) {
+      const double value = hundredths / 100.0;
+      const bool inside = (range.least_exclusive ? value > range.least : value >= range.least) &&
+                          (range.most_exclusive ? value < range.most : value <= range.most);
+      char text[32];
+      std::snprintf(text, sizeof(text), "%.2f", value);
+      if (grammar_accepts(grammar, text) != inside) fail(__FILE__, __LINE__, schema + " is wrong about " + text);
+      if (hundredths % 100 == 0 && grammar_accepts(grammar, std::to_string(hundredths / 100)) != inside)
+        fail(__FILE__, __LINE__, schema + " is wrong about " + std::to_string(hundredths / 100));
+    }
+  }
+}
+
 TEST(schema_objects) {
   const std::string schema = R"({"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"},"c":{"type":"null"}},"required":["b"]})";
   expect(schema, {R"({"b":"x"})", R"({"a":1,"b":"x"})", R"({"b":"x","c":null})", R"({ "a": 1, "b": "x", "c": null })", "{\n  \"b\": \"x\"\n}"},
@@ -115,7 +146,9 @@ TEST(unsupported_schemas_are_named) {
   refuse(R"({"items":{"multipleOf":2}})", "#/items: keyword 'multipleOf'");
   refuse(R"({"type":"object","patternProperties":{}})", "patternProperties");
   refuse(R"({"uniqueItems":true})", "uniqueItems");
-  refuse(R"({"type":"number","minimum":1})", "integers only");
+  refuse(R"({"type":"number","minimum":0.5})", "minimum of a number is supported for whole values only");
+  refuse(R"({"type":"number","minimum":1,"exclusiveMaximum":1})", "no number");
+  refuse(R"({"type":"number","minimum":1,"maximum":0})", "no number");
   refuse(R"({"format":"ipv4"})", "format 'ipv4'");
   refuse(R"({"type":"strnig"})", "type 'strnig' is unknown");
   refuse(R"({"$ref":"other.json"})", "outside the document");
