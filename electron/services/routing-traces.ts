@@ -1,9 +1,12 @@
 // The live routing frames. The engine is asked only while something decodes and somebody looks;
 // what is drained goes to all who look at that model.
 import { encodeRoutingFrame, type RoutingFrame } from '../contract'
+import type { EngineSession, RoutingDrain } from '../engine/types'
 import type { ModelService, RunningGeneration } from './models'
 
 const framesPerSecond = 12
+const maxPhases = 8
+const maxWaiting = 16
 const emptySlots = { lastIds: new Uint16Array(0), lastWeights: new Float32Array(0), count: new Uint16Array(0) }
 
 type FrameSink = (frame: Uint8Array) => Promise<void>
@@ -38,7 +41,7 @@ export class RoutingTraceService {
     const { instance, pooled } = generation
     if (this.viewers.size > 0) {
       // What an earlier answer left uncollected does not belong to this one.
-      pooled.session.drainRouting()
+      for (const rest of drainAll(pooled.session)) void rest
       const { instanceId } = instance
       if (instanceId !== this.shown.instanceId) this.epoch++
       if (instanceId !== this.shown.instanceId || pooled.owner !== this.shown.owner) {
@@ -65,11 +68,10 @@ export class RoutingTraceService {
 
   private drain(generation: RunningGeneration): void {
     if (this.viewers.size === 0) return
-    const drained = generation.pooled.session.drainRouting()
-    if (!drained || drained.nTokens === 0) return
-    const { prefill, nTokens, firstToken, lastIds, lastWeights } = drained
-    const count = Uint16Array.from(drained.count, value => Math.min(value, 0xffff))
-    this.send(generation, { kind: 'aggregate', prefill, nTokens, firstToken, lastIds, lastWeights, count })
+    for (const { prefill, nTokens, firstToken, lastIds, lastWeights, count } of drainAll(generation.pooled.session)) {
+      const cells = Uint16Array.from(count, value => Math.min(value, 0xffff))
+      this.send(generation, { kind: 'aggregate', prefill, nTokens, firstToken, lastIds, lastWeights, count: cells })
+    }
   }
 
   private send({ instance }: RunningGeneration, part: Pick<RoutingFrame, 'kind' | 'prefill' | 'nTokens' | 'firstToken' | 'lastIds' | 'lastWeights' | 'count'>): void {
@@ -90,7 +92,9 @@ class RoutingViewer {
   add(frame: RoutingFrame): void {
     const last = this.waiting.at(-1)
     if (frame.kind === 'reset') this.waiting.splice(0)
-    if (last?.kind === 'aggregate' && frame.kind === 'aggregate') this.waiting[this.waiting.length - 1] = sumOf(last, frame)
+    // Prefill and decode stay apart, as long as the viewer is not hopelessly behind.
+    const mayAdd = last?.kind === 'aggregate' && frame.kind === 'aggregate' && (last.prefill === frame.prefill || this.waiting.length >= maxWaiting)
+    if (mayAdd) this.waiting[this.waiting.length - 1] = sumOf(last, frame)
     else this.waiting.push(frame)
     if (!this.sending) void this.drain()
   }
@@ -99,6 +103,21 @@ class RoutingViewer {
     this.sending = true
     for (let frame = this.waiting.shift(); frame; frame = this.waiting.shift()) await this.sink(encodeRoutingFrame(frame))
     this.sending = false
+  }
+}
+
+// A session hands out prefill and decode one after the other.
+function* drainAll(session: EngineSession): Generator<RoutingDrain> {
+  for (let n = 0; n < maxPhases; n++) {
+    let drained: RoutingDrain | undefined
+    try {
+      drained = session.drainRouting()
+    } catch {
+      // The model was unloaded under the answer.
+      return
+    }
+    if (!drained || drained.nTokens === 0) return
+    yield drained
   }
 }
 
