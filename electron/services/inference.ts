@@ -1,10 +1,12 @@
 // The one way to an answer, for the chat and for REST alike: load on demand, template, tokens,
 // session with the longest common prefix, generation, split into reasoning and content.
 import { WorkbenchError, type GenerationStats, type SamplingSettings } from '../contract'
-import type { EngineModel, GenerateRequest, GeneratedToken, GenerationResult, Sampling } from '../engine/types'
-import { AnswerSplitter, promptOpensReasoning, reasoningTagsOf, tagTokenTexts, type AnswerPiece } from './answer-splitter'
-import { renderChatTemplate, type TemplateMessage } from './chat-template'
+import type { EngineModel, GenerateRequest, GeneratedToken, Sampling } from '../engine/types'
+import { reasoningTagsOf, tagTokenTexts } from './answer-splitter'
+import { AnswerWriter, type AnswerEvents, type AnswerForm } from './answer-writer'
+import { finalStats, GenerationMeter } from './generation-meter'
 import type { LoadedInstance, ModelService, UseOptions } from './models'
+import { plainConversationStop, preparePrompt, type PreparedPrompt, type PromptRequest } from './prompt'
 import type { PooledSession } from './session-pool'
 
 // What a caller may leave open is filled from defaultSampling.
@@ -12,16 +14,8 @@ export type SamplingRequest = Partial<Sampling>
 
 export const defaultSampling: Omit<Sampling, 'seed'> = { temperature: 0.8, samplingTopK: 40, topP: 0.95, minP: 0.05, repeatPenalty: 1 }
 
-export interface InferenceRequest {
+export interface InferenceRequest extends PromptRequest {
   modelId: string
-  // A conversation, rendered by the model's chat template …
-  messages?: TemplateMessage[]
-  // … or text or tokens as they are.
-  prompt?: string | ArrayLike<number>
-  // Variables for the template: tools, enable_thinking.
-  templateVariables?: Record<string, unknown>
-  // Whether the template opens the assistant's turn; true when absent.
-  addGenerationPrompt?: boolean
   sampling?: SamplingRequest
   // 0 or absent: what is left of the context.
   maxTokens?: number
@@ -40,14 +34,11 @@ export interface InferenceRequest {
   signal?: AbortSignal
 }
 
-export interface InferenceEvents {
+export interface InferenceEvents extends AnswerEvents {
   onLoadProgress?(fraction: number): void
   // The request was admitted: it will produce output. Before this, failures are refusals.
   onAdmitted?(promptTokens: number): void
   onPromptProgress?(processed: number, total: number, cached: number): void
-  onReasoning?(text: string): void
-  onReasoningEnd?(reasoningMs: number): void
-  onContent?(text: string): void
   // Every token with its probabilities, before it is split into reasoning and content.
   onToken?(token: GeneratedToken): void
   onStats?(stats: Omit<GenerationStats, 'stopReason'>): void
@@ -61,10 +52,6 @@ export interface InferenceOutcome {
   stoppedBy: string | undefined
   stats: GenerationStats
 }
-
-export interface PreparedPrompt { text: string, tokens: Int32Array, opensReasoning: boolean }
-
-const statsEveryMs = 500
 
 export class InferenceService {
   constructor(private readonly models: ModelService) {}
@@ -93,8 +80,8 @@ export class InferenceService {
     instance: LoadedInstance, pooled: PooledSession, prompt: PreparedPrompt, request: InferenceRequest, events: InferenceEvents,
   ): Promise<InferenceOutcome> {
     const sampling = withDefaults(request.sampling)
-    const answer = new AnswerWriter(instance.model, prompt, request, events)
-    const meter = new StatsMeter(prompt.tokens.length, pooled.session.maxSeqLen, sampling.seed)
+    const answer = new AnswerWriter(answerForm(instance.model, prompt, request), events)
+    const meter = new GenerationMeter(prompt.tokens.length, pooled.session.maxSeqLen, sampling.seed)
     const done = this.models.beginGeneration(instance, pooled)
     pooled.held = Array.from(prompt.tokens)
     events.onAdmitted?.(prompt.tokens.length)
@@ -134,153 +121,13 @@ export class InferenceService {
   }
 }
 
-// The text and tokens of a request. Models without a chat template get the plain form of
-// plainConversation.
-export async function preparePrompt(model: EngineModel, request: InferenceRequest): Promise<PreparedPrompt> {
-  const { prompt, messages } = request
-  if (prompt !== undefined && typeof prompt !== 'string') {
-    const tokens = Int32Array.from(prompt)
-    const bad = tokens.find(token => token < 0 || token >= model.vocabSize)
-    if (bad !== undefined) throw new WorkbenchError('E_BAD_REQUEST', `The prompt has the token ${bad}, but this model's vocabulary ends at ${model.vocabSize - 1}.`)
-    return { text: '', tokens, opensReasoning: false }
-  }
-  if (typeof prompt === 'string') {
-    return { text: prompt, tokens: model.encode(prompt, { addSpecial: true, parseSpecial: true }), opensReasoning: false }
-  }
-  if (!messages || messages.length === 0) throw new WorkbenchError('E_BAD_REQUEST', 'The request has no messages.')
-  const templated = model.chatTemplate.trim() !== ''
-  const text = templated
-    ? await renderChatTemplate(model.chatTemplate, {
-      messages, addGenerationPrompt: request.addGenerationPrompt ?? true,
-      bosToken: model.specialTokens.bos, eosToken: model.specialTokens.eos,
-      ...(request.templateVariables && { extra: request.templateVariables }),
-    })
-    : plainConversation(messages)
-  // Most templates write the begin token themselves; a second one would hurt the answer.
-  const { bos } = model.specialTokens
-  const addSpecial = !(bos !== '' && text.startsWith(bos))
-  return { text, tokens: model.encode(text, { addSpecial, parseSpecial: true }), opensReasoning: promptOpensReasoning(text, reasoningTagsOf(model.chatTemplate)) }
-}
-
-// For models that were never taught to converse: one paragraph per message with the speaker's
-// name before it, and an open one for the answer.
-export function plainConversation(messages: readonly TemplateMessage[]): string {
-  const names = new Map([['user', 'User'], ['assistant', 'Assistant']])
-  const paragraphs = messages.map(({ role, content }) => {
-    const name = names.get(role)
-    return name ? `${name}: ${content}` : content
-  })
-  return `${paragraphs.join('\n\n')}\n\nAssistant:`
-}
-
-export const plainConversationStop = ['\n\nUser:', '\nUser:'] as const
-
-// Collects the answer and finds its end.
-class AnswerWriter {
-  content = ''
-  reasoning = ''
-  reasoningMs = 0
-  private readonly splitter: AnswerSplitter
-  private readonly stop = new AbortController()
-  private readonly tagTexts: ReadonlyMap<number, string>
-  private reasoningSince: number | undefined
-
-  constructor(model: EngineModel, prompt: PreparedPrompt, request: InferenceRequest, private readonly events: InferenceEvents) {
-    const split = request.messages !== undefined && (request.splitReasoning ?? true)
-    const plain = request.messages !== undefined && model.chatTemplate.trim() === ''
-    this.tagTexts = tagTokenTexts(reasoningTagsOf(model.chatTemplate), tag => model.encode(tag, { addSpecial: false, parseSpecial: true }))
-    this.splitter = new AnswerSplitter({
-      tags: split ? reasoningTagsOf(model.chatTemplate) : undefined,
-      startsInReasoning: split && prompt.opensReasoning,
-      stop: [...request.stop ?? [], ...plain ? plainConversationStop : []],
-    })
-  }
-
-  get stopped(): AbortSignal { return this.stop.signal }
-  get stoppedBy(): string | undefined { return this.splitter.stoppedBy }
-
-  push(token: Pick<GeneratedToken, 'id' | 'text'>): void {
-    this.take(this.splitter.push(this.tagTexts.get(token.id) ?? token.text))
-    if (this.splitter.inReasoning) this.reasoningSince ??= performance.now()
-    else this.endReasoning()
-    if (this.splitter.stoppedBy !== undefined) this.stop.abort()
-  }
-
-  finish(): void {
-    this.take(this.splitter.finish())
-    this.endReasoning()
-  }
-
-  private take(pieces: AnswerPiece[]): void {
-    for (const { type, text } of pieces) {
-      if (type === 'reasoning') {
-        this.reasoningSince ??= performance.now()
-        this.reasoning += text
-        this.events.onReasoning?.(text)
-      } else {
-        this.endReasoning()
-        this.content += text
-        this.events.onContent?.(text)
-      }
-    }
-  }
-
-  private endReasoning(): void {
-    if (this.reasoningSince === undefined) return
-    this.reasoningMs = performance.now() - this.reasoningSince
-    this.reasoningSince = undefined
-    if (this.reasoning !== '') this.events.onReasoningEnd?.(this.reasoningMs)
-  }
-}
-
-// Figures while the answer grows; the engine's own replace them at the end.
-class StatsMeter {
-  cached = 0
-  private readonly startedAt = performance.now()
-  private firstAt = 0
-  private lastAt = 0
-  private reportedAt = this.startedAt
-  private nTokens = 0
-
-  constructor(private readonly promptTokens: number, readonly maxSeqLen: number, readonly seed: number) {}
-
-  count(): void {
-    this.lastAt = performance.now()
-    if (this.nTokens++ === 0) this.firstAt = this.lastAt
-  }
-
-  due(): boolean {
-    if (this.lastAt - this.reportedAt < statsEveryMs) return false
-    this.reportedAt = this.lastAt
-    return true
-  }
-
-  now(): Omit<GenerationStats, 'stopReason'> {
-    const promptMs = this.firstAt - this.startedAt
-    const decodeMs = this.lastAt - this.firstAt
-    return this.stats({
-      promptTokens: this.promptTokens, cachedTokens: this.cached, generatedTokens: this.nTokens,
-      promptMs, decodeMs, timeToFirstTokenMs: promptMs,
-    })
-  }
-
-  stats(figures: Pick<GenerationStats, 'promptTokens' | 'cachedTokens' | 'generatedTokens' | 'promptMs' | 'decodeMs' | 'timeToFirstTokenMs'>): Omit<GenerationStats, 'stopReason'> {
-    const perSecond = (n: number, milliseconds: number): number => (milliseconds > 0 && n > 0 ? n * 1000 / milliseconds : 0)
-    return {
-      ...figures,
-      // The first token comes out of the prompt's last step.
-      tokensPerSecond: perSecond(figures.generatedTokens - 1, figures.decodeMs),
-      promptTokensPerSecond: perSecond(figures.promptTokens - figures.cachedTokens, figures.promptMs),
-      seqLen: figures.promptTokens + figures.generatedTokens, maxSeqLen: this.maxSeqLen, seed: this.seed,
-    }
-  }
-}
-
-function finalStats(meter: StatsMeter, result: GenerationResult, stoppedBy: string | undefined): GenerationStats {
-  const { promptTokens, cachedTokens, generatedTokens, promptMs, decodeMs, timeToFirstTokenMs, stopReason } = result
+function answerForm(model: EngineModel, prompt: PreparedPrompt, { messages, splitReasoning = true, stop = [] }: InferenceRequest): AnswerForm {
+  const tags = reasoningTagsOf(model.chatTemplate)
+  const split = messages !== undefined && splitReasoning
+  const plain = messages !== undefined && model.chatTemplate.trim() === ''
   return {
-    ...meter.stats({ promptTokens, cachedTokens, generatedTokens, promptMs, decodeMs, timeToFirstTokenMs }),
-    stopReason: stoppedBy === undefined ? stopReason : 'stop',
+    tags: split ? tags : undefined, startsInReasoning: split && prompt.opensReasoning, stop: plain ? [...stop, ...plainConversationStop] : stop,
+    tagTexts: tagTokenTexts(tags, tag => model.encode(tag, { addSpecial: false, parseSpecial: true })),
   }
 }
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { plainConversation, type InferenceOutcome } from '../../electron/services/inference'
+import type { InferenceOutcome } from '../../electron/services/inference'
+import { plainConversation } from '../../electron/services/prompt'
 import { codeOf, openWithModel, until } from './workplace'
 
 const user = (content: string): { role: string, content: string }[] => [{ role: 'user', content }]

@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto'
 import { WorkbenchError } from '../../contract'
 import type { EngineModel, GenerationResult, Sampling } from '../../engine/types'
 import { AnswerSplitter, reasoningTagsOf, tagTokenTexts } from '../../services/answer-splitter'
-import { plainConversationStop, preparePrompt, type PreparedPrompt } from '../../services/inference'
+import { plainConversationStop, preparePrompt, type PreparedPrompt } from '../../services/prompt'
 import { type Arguments, type CliContext, type Command, exitCodes, interrupted, loadOptions } from './command'
 import { toJsonLine } from './format'
 import { cacheFormat, chooseMaxSeqLen, readTextArgument, withModel } from './model-arguments'
@@ -96,10 +96,10 @@ function readSampling(args: Arguments): Sampling {
 
 async function prepare(args: Arguments, context: CliContext, model: EngineModel): Promise<PreparedPrompt> {
   const text = await readTextArgument(args, context, 'prompt', 'file')
-  if (args.flag('raw')) return preparePrompt(model, { modelId: '', prompt: text })
+  if (args.flag('raw')) return preparePrompt(model, { prompt: text })
   if (isPlain(args, model)) context.writeError('This model has no chat template: the prompt is put as "User: … Assistant:". --raw continues the text as it is.\n')
   const system = args.text('system')
-  return preparePrompt(model, { modelId: '', messages: [...(system === undefined ? [] : [{ role: 'system', content: system }]), { role: 'user', content: text }] })
+  return preparePrompt(model, { messages: [...(system === undefined ? [] : [{ role: 'system', content: system }]), { role: 'user', content: text }] })
 }
 
 function isPlain(args: Arguments, model: EngineModel): boolean {
