@@ -1,0 +1,84 @@
+#include "engine/calibration.h"
+
+#include <atomic>
+#include <vector>
+
+#include "base/error.h"
+#include "base/page_buffer.h"
+#include "kernels/backend.h"
+#include "kernels/calibration.h"
+#include "test.h"
+
+using namespace moebius;
+
+namespace {
+
+constexpr uint64_t kSmallest = uint64_t{128} << 20;
+
+CalibrationOptions small_options(int n_threads) {
+  CalibrationOptions options;
+  options.n_threads = n_threads;
+  options.max_buffer_bytes = kSmallest;
+  return options;
+}
+
+}  // namespace
+
+TEST(calibration_measures_what_the_level_has) {
+  std::vector<double> fractions;
+  const Calibration result = calibrate(small_options(1), nullptr, [&](double fraction) { fractions.push_back(fraction); });
+  CHECK_EQ(result.cpu_level, cpu_backend().level());
+  CHECK_EQ(result.n_threads, 1);
+  CHECK_EQ(result.buffer_bytes, kSmallest);
+  // Slower than 100 MB/s or faster than 10 TB/s is no measurement, on any machine.
+  CHECK(result.read_bytes > 1e8 && result.read_bytes < 1e13);
+  CHECK(result.int8_operations > 1e8 && result.int8_operations < 1e14);
+  CHECK(result.f32_operations > 1e8 && result.f32_operations < 1e14);
+  CHECK_EQ(result.bf16_operations > 0, result.cpu_level == "avx512_bf16");
+  CHECK(result.milliseconds > 0);
+  CHECK(!fractions.empty());
+  for (size_t i = 1; i < fractions.size(); ++i) CHECK(fractions[i] > fractions[i - 1]);
+  CHECK_EQ(fractions.back(), 1.0);
+}
+
+TEST(calibration_stops_when_asked) {
+  std::atomic<bool> cancel{false};
+  int n_reports = 0;
+  bool cancelled = false;
+  try {
+    calibrate(small_options(1), &cancel, [&](double) { cancel = ++n_reports == 3; });
+  } catch (const Error& error) {
+    cancelled = error.code() == ErrorCode::kCancelled;
+  }
+  CHECK(cancelled);
+  CHECK_EQ(n_reports, 3);
+}
+
+TEST(calibration_refuses_what_it_cannot_do) {
+  CalibrationOptions options = small_options(1);
+  options.max_buffer_bytes = kSmallest - 1;
+  CHECK_THROWS(Error, "128 MiB", calibrate(options));
+  CHECK_THROWS(Error, "threads", calibrate(small_options(-1)));
+  CHECK_THROWS(Error, "1025", calibrate(small_options(1025)));
+}
+
+// A loop whose sums the compiler merged, or left out, would not count its rounds.
+TEST(peak_loops_do_every_step) {
+  std::vector<std::string> levels = cpu_levels();
+  const PageBuffer buffer(1 << 16);
+  for (const std::string& level : levels) {
+    const PeakLoops loops = cpu_peak_loops(level);
+    CHECK(loops.int8_dot.operations_per_round > 0);
+    CHECK(loops.f32_fma.operations_per_round > 0);
+    CHECK(loops.int8_dot.run(1) != loops.int8_dot.run(2));
+    CHECK(loops.f32_fma.run(1) != loops.f32_fma.run(2));
+    CHECK_EQ(loops.bf16_dot.run != nullptr, level == "avx512_bf16");
+    // Each of the eight sums gains 1 * 1 twice in a lane and round.
+    if (loops.bf16_dot.run != nullptr) CHECK_NEAR(loops.bf16_dot.run(3), 8 * 2 * 3, 1e-3);
+    loops.read(buffer.data(), buffer.size());
+    if (level == "reference") continue;
+    // One lane of each sum gains 4 * 3 * 5 a round, beginning at 1; all sums are equal.
+    const float sums = loops.int8_dot.run(0);
+    CHECK_EQ(loops.int8_dot.run(7), sums * (1 + 7 * 60));
+  }
+}
