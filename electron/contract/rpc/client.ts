@@ -11,10 +11,10 @@
 import { z } from 'zod'
 import type { CallIn, CallName, CallOut, ContractSpec, StateKey, StateValue, StreamIn, StreamItem, StreamName, StreamSpec } from '../define'
 import { WorkbenchError } from '../errors'
+import { ClientState } from './client-state'
 import { StreamQueue, type ClientStream } from './client-stream'
 import { contractHash } from './contract-hash'
 import { decodeBinaryItem, pingEveryMs, protocolVersion, type ClientFrame, type ServerFrame } from './frames'
-import { applyPatch, type Json } from './json-patch'
 import { after, randomId, type Off, type Signal } from './runtime'
 import type { Frame, Wire } from './wire'
 
@@ -71,7 +71,6 @@ interface PendingCall {
   reject(error: WorkbenchError): void
 }
 interface OpenStream { id: number, method: string, params: unknown, spec: StreamSpec, queue: StreamQueue<unknown>, opened: boolean }
-interface Watch { listeners: Set<(value: unknown) => void>, seq: number, value: Json | undefined }
 
 const defaultRetryMs = [200, 500, 1000, 2000, 5000] as const
 
@@ -81,7 +80,7 @@ class ClientCore {
   private readonly statusListeners = new Set<(status: ConnectionStatus) => void>()
   private readonly calls = new Map<number, PendingCall>()
   private readonly streams = new Map<number, OpenStream>()
-  private readonly watches = new Map<string, Watch>()
+  private readonly state = new ClientState(frame => { if (this.greeted) this.send(frame) })
   private wire: Wire | undefined
   private nextId = 1
   private greeted = false
@@ -159,22 +158,7 @@ class ClientCore {
     return queue
   }
 
-  watch(key: string, listener: (value: unknown) => void): Off {
-    let watch = this.watches.get(key)
-    if (!watch) {
-      watch = { listeners: new Set(), seq: -1, value: undefined }
-      this.watches.set(key, watch)
-      if (this.greeted) this.send({ t: 'sub', key })
-    }
-    watch.listeners.add(listener)
-    if (watch.value !== undefined) listener(watch.value)
-    return () => {
-      watch.listeners.delete(listener)
-      if (watch.listeners.size > 0 || this.watches.get(key) !== watch) return
-      this.watches.delete(key)
-      if (this.greeted) this.send({ t: 'unsub', key })
-    }
-  }
+  watch(key: string, listener: (value: unknown) => void): Off { return this.state.watch(key, listener) }
 
   close(): void {
     if (this.isOver()) return
@@ -239,8 +223,8 @@ class ClientCore {
       }
       case 'end': return this.finishStream(this.streams.get(frame.id))
       case 'fail': return this.finishStream(this.streams.get(frame.id), WorkbenchError.from(frame.e))
-      case 'state': return this.onState(frame.key, frame.seq, frame.d as Json)
-      case 'patch': return this.onPatch(frame)
+      case 'state':
+      case 'patch': return this.state.receive(frame)
       case 'ping': return this.send({ t: 'pong' })
     }
   }
@@ -252,7 +236,7 @@ class ClientCore {
     }
     this.greeted = true
     for (const stream of this.streams.values()) this.renewStream(stream, frame.resumed)
-    for (const key of this.watches.keys()) this.send({ t: 'sub', key })
+    this.state.renew()
     for (const [id, pending] of this.calls) this.sendCall(id, pending)
     if (this.wire?.heartbeat) this.startPing(this.options.pingEveryMs ?? pingEveryMs)
     this.setStatus({ state: 'open', attempt: 0, reason: '' })
@@ -265,27 +249,6 @@ class ClientCore {
     }
     if (stream.opened) stream.queue.restart()
     this.sendOpen(stream)
-  }
-
-  private onState(key: string, seq: number, value: Json): void {
-    const watch = this.watches.get(key)
-    if (!watch) return
-    watch.seq = seq
-    watch.value = value
-    watch.listeners.forEach(listener => listener(value))
-  }
-
-  private onPatch({ key, seq, ops }: Extract<ServerFrame, { t: 'patch' }>): void {
-    const watch = this.watches.get(key)
-    if (!watch || watch.value === undefined || seq <= watch.seq) return
-    try {
-      if (seq !== watch.seq + 1) throw new Error('an update is missing')
-      this.onState(key, seq, applyPatch(watch.value, ops))
-    } catch {
-      // A missed or unfitting update: the whole value is asked for again.
-      watch.seq = Number.MAX_SAFE_INTEGER
-      this.send({ t: 'sub', key })
-    }
   }
 
   private takeItem(stream: OpenStream, seq: number, item: unknown): void {
