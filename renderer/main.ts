@@ -1,11 +1,5 @@
-import { createPinia } from 'pinia'
-import { createApp } from 'vue'
-import App from './App.vue'
-import { createTranslations } from './locales'
-import { createWindowRouter } from './router'
-import { openWorkbench } from './stores/connection'
-import './styles/tokens.css'
-import './styles/base.css'
+// The parts of a build may be evaluated in another order than they are imported in, so
+// the window waits until zod is told.
+import './no-eval'
 
-openWorkbench()
-createApp(App).use(createPinia()).use(createWindowRouter()).use(createTranslations()).mount('#app')
+void import('./window').then(({ openWindow }) => openWindow())

@@ -1,6 +1,5 @@
 // Finds the host: through the preload's ports inside Electron, else through a WebSocket to
 // the server that delivered this page.
-import { z } from 'zod'
 import { contract, shellContract } from '../../electron/contract'
 import { createClient, messagePortWire, webSocketWire, type Wire } from '../../electron/contract/rpc'
 import { clientWorkbench } from './client-workbench'
@@ -18,8 +17,6 @@ declare global {
 }
 
 export function connectWorkbench(): Workbench {
-  // zod's compiled parsers need eval, which the page's policy forbids.
-  z.config({ jitless: true })
   return window.moebius ? throughPorts(window.moebius) : throughSockets()
 }
 

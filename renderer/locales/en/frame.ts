@@ -35,6 +35,7 @@ export const shortcuts = {
 export const connection = {
   connecting: 'Connecting to the workbench', lostTitle: 'The connection to the host is lost',
   lostText: 'Trying to reconnect. Your conversations are stored; an answer in progress may be cut short.', lostReason: 'Reason: {reason}',
+  lostBrowser: 'If Moebius was started anew, open the address that it printed.',
   restored: 'The connection to the host is back.', noticeTitle: 'The host had to be restarted', showLog: 'Show the log', hideLog: 'Hide the log',
   mismatchTitle: 'Window and host are of different versions', mismatchText: 'This happens after an update. Reload the window; when that does not help, restart Moebius.',
   refusedText: 'Open the address that the serve command printed: it carries the access token.',
@@ -46,7 +47,7 @@ export const drop = {
 }
 
 export const importing = {
-  busy: 'Reading the model file', added: '“{name}” was added. | {n} models were added.', undo: 'Undo', problemTitle: 'This file could not be added | {n} files could not be added', removed: '“{name}” was taken off the list. The file was not touched.',
+  busy: 'Reading the model file', added: '“{name}” was added. | {n} models were added.', undo: 'Undo', problemTitle: 'This file cannot be used | {n} files cannot be used', removed: '“{name}” was taken off the list. The file was not touched.',
   atByte: 'At byte {offset}', pick: 'Add model',
 }
 
