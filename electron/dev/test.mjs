@@ -82,7 +82,7 @@ async function fuzz() {
   const targets = readdirSync(join(root, build, 'test')).filter(file => /_fuzz(\.exe)?$/.test(file))
   for (const target of targets) {
     const fresh = join(work, `fuzz-${target}`)
-    const corpus = join(root, 'test/fixtures/fuzz', target)
+    const corpus = join(root, target.startsWith('gguf') ? 'test/fixtures/gguf-corpus' : `test/fixtures/fuzz/${target}`)
     mkdirSync(fresh, { recursive: true })
     mkdirSync(corpus, { recursive: true })
     await verdict(target, join(root, build, 'test', target), ['-max_total_time=30', '-rss_limit_mb=2048', '-timeout=10', '-print_final_stats=0', '-verbosity=0', `-artifact_prefix=${work}/`, fresh, corpus])
