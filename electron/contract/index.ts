@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { binary, call, defineContract, stream } from './define'
 import {
-  ChatEvent, Conversation, ConversationSummary, DirectoryEntry, EngineStatus, HostInfo, HostNotice, MemoryEstimate,
+  Calibration, CalibrationStatus, ChatEvent, Conversation, ConversationSummary, DirectoryEntry, EngineStatus, HostInfo, HostNotice, MemoryEstimate,
   Message, ModelEntry, ModelList, SamplingSettings, ServerStatus, Settings,
 } from './schemas'
 import { WorkbenchErrorShape } from './errors'
@@ -18,6 +18,10 @@ export const contract = defineContract({
     'host.info': call({ in: Nothing, out: HostInfo, scope: 'infer' }),
     // Only while there is no host: it failed too often and waits for the user.
     'host.restart': call({ in: Nothing, out: Nothing, scope: 'manage', errors: ['E_CONFLICT'] }),
+
+    // The stored measurement of this machine, or a new one when there is none or `again` is set.
+    // Waits for generations that run; progress is in the state 'engine.calibration'.
+    'engine.calibrate': call({ in: z.object({ again: z.boolean() }), out: Calibration, scope: 'manage', errors: ['E_CANCELLED', 'E_MEMORY'] }),
 
     // Paths are files, folders (searched recursively) or one part of a split set. Indexed in place.
     'models.import': call({
@@ -97,6 +101,7 @@ export const contract = defineContract({
   },
   state: {
     'engine.status': EngineStatus,
+    'engine.calibration': CalibrationStatus,
     'models': ModelList,
     'settings': Settings,
     'server.status': ServerStatus,

@@ -104,6 +104,24 @@ export const EngineStatus = z.object({
 })
 export type EngineStatus = z.infer<typeof EngineStatus>
 
+// What the machine was measured to do at most, on all threads; every percentage of a limit
+// divides by these. A multiply-add is two operations.
+export const Calibration = z.object({
+  cpuBrand: z.string(), cpuLevel: z.string(), threads: z.number(),
+  readBytesPerSecond: z.number(),
+  int8OperationsPerSecond: z.number(), f32OperationsPerSecond: z.number(),
+  bf16OperationsPerSecond: z.number(),  // 0 where the level has no bfloat16 dot
+  durationMs: z.number(), measuredAt: z.number(),
+})
+export type Calibration = z.infer<typeof Calibration>
+
+export const CalibrationStatus = z.object({
+  phase: z.enum(['idle', 'waiting', 'measuring']),  // waiting: for generations and loads to end
+  progress: z.number(),           // 0..1 while measuring
+  calibration: Calibration.optional(),  // absent before the first measurement
+})
+export type CalibrationStatus = z.infer<typeof CalibrationStatus>
+
 export const SamplingSettings = z.object({
   temperature: z.number().min(0).max(10),
   samplingTopK: z.number().int().min(0).max(1_000_000),

@@ -8,10 +8,10 @@ import { awaitNative, callNative } from './native-errors'
 import { withCancel } from './native-cancel'
 import { defaultChatTemplate, metadataText, modelCard } from './model-card'
 import { NativeModel } from './native-model'
-import type { CacheFormat, Engine, EngineInfo, EngineModel, GgufInspection, LoadOptions } from './types'
+import type { CacheFormat, CalibrateOptions, Engine, EngineInfo, EngineModel, GgufInspection, LoadOptions, MeasuredPeaks } from './types'
 
 // Must equal kApiVersion of native/addon/module.cc.
-const apiVersion = 1
+const apiVersion = 2
 const buildHint = 'Build it with "npm run build:native" (CMake 3.25 and a C++20 compiler are needed), or point MOEBIUS_ADDON at a built native.node.'
 
 // Throws WorkbenchError E_NATIVE when there is no addon, or one that does not fit.
@@ -80,6 +80,16 @@ class NativeEngine implements Engine {
     const handle = await withCancel(this.#addon, signal, cancel => awaitNative<ModelHandle>(() => this.#addon.loadModel(
       path, { threads, exact, overrides, touchWeights }, report, cancel)))
     return callNative(() => new NativeModel(this.#addon, handle))
+  }
+
+  async calibrate({ threads = 0, signal, onProgress }: CalibrateOptions = {}): Promise<MeasuredPeaks> {
+    const measured = await withCancel(this.#addon, signal, cancel => awaitNative(() => this.#addon.calibrate(threads, onProgress, cancel)))
+    const { cpuBrand, cpuLevel, nThreads, milliseconds } = measured
+    const { readBytesPerSecond, int8OperationsPerSecond, f32OperationsPerSecond, bf16OperationsPerSecond } = measured
+    return {
+      cpuBrand, cpuLevel, threads: nThreads, durationMs: milliseconds,
+      readBytesPerSecond, int8OperationsPerSecond, f32OperationsPerSecond, bf16OperationsPerSecond,
+    }
   }
 
   memory(): ReturnType<Engine['memory']> {

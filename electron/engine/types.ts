@@ -1,6 +1,6 @@
 // What the services see of the native engine. native.ts is the real implementation; tests
 // of services may use a fake. Everything is copied: no buffer is shared with the engine.
-import type { BackendInfo, MemoryEstimate, ModelCard, StopReason } from '../contract'
+import type { BackendInfo, Calibration, MemoryEstimate, ModelCard, StopReason } from '../contract'
 
 export interface EngineInfo {
   version: string
@@ -28,12 +28,22 @@ export interface LoadOptions {
 
 export type CacheFormat = 'f32' | 'f16' | 'bf16' | 'q8_0'
 
+export interface CalibrateOptions {
+  threads?: number           // 0 or absent: physical cores
+  signal?: AbortSignal
+  onProgress?: (fraction: number) => void
+}
+
+export type MeasuredPeaks = Omit<Calibration, 'measuredAt'>
+
 export interface Engine {
   info(): EngineInfo
   // Reads headers only. Throws WorkbenchError E_GGUF, E_SHARD_MISSING, E_IO, E_UNSUPPORTED.
   inspect(path: string): Promise<GgufInspection>
   estimate(path: string, seqLen: number, cacheFormat: CacheFormat): Promise<Omit<MemoryEstimate, 'availableBytes' | 'fits'>>
   load(path: string, options?: LoadOptions): Promise<EngineModel>
+  // One to a few seconds of all threads. Throws E_CANCELLED and E_MEMORY.
+  calibrate(options?: CalibrateOptions): Promise<MeasuredPeaks>
   memory(): { totalBytes: number, availableBytes: number, processBytes: number }
 }
 

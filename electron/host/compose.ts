@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { contract, type HostInfo, type HostNotice, type Scope } from '../contract'
 import { createServer, type Wire } from '../contract/rpc'
 import type { Engine } from '../engine/types'
+import { CalibrationService } from '../services/calibration'
 import { ChatService } from '../services/chat'
 import { ConversationService } from '../services/conversations'
 import { InferenceService } from '../services/inference'
@@ -57,7 +58,7 @@ export function createHost(engine: Engine, options: HostOptions): Host {
 
 function compose(engine: Engine, options: HostOptions, releaseLock: () => void): Host {
   const services = createServices(engine, options)
-  const { db, settings, library, models, conversations, chat, notices, log } = services
+  const { db, settings, library, models, calibration, conversations, chat, notices, log } = services
   const entries = new ModelEntries(library, models, settings)
   const rest = new RestControl(services)
   const startedAt = Date.now()
@@ -72,6 +73,7 @@ function compose(engine: Engine, options: HostOptions, releaseLock: () => void):
   const publishModels = inTurn(async () => server.setState('models', { models: await entries.all() }), log)
   const publishStatus = (): void => server.setState('engine.status', models.status())
   models.onDidChange.on(status => server.setState('engine.status', status))
+  calibration.onDidChange.on(status => server.setState('engine.calibration', status))
   library.onDidChange.on(() => void publishModels())
   let { modelFolders } = settings.value
   settings.onDidChange.on(value => {
@@ -86,6 +88,7 @@ function compose(engine: Engine, options: HostOptions, releaseLock: () => void):
   conversations.onDidChange.on(list => server.setState('conversations', list))
   notices.onDidChange.on(list => server.setState('notices', list))
   publishStatus()
+  server.setState('engine.calibration', calibration.status())
   server.setState('settings', settings.value)
   server.setState('server.status', rest.status())
   server.setState('conversations', conversations.list())
@@ -108,6 +111,7 @@ function compose(engine: Engine, options: HostOptions, releaseLock: () => void):
       await chat.close()
       await rest.close()
       server.close()
+      await calibration.close()
       await models.close()
       db.close()
       releaseLock()
@@ -121,11 +125,12 @@ function createServices(engine: Engine, { dataDir, notices: earlier = [] }: Host
   const settings = new SettingsService(db)
   const library = new ModelLibrary(db, engine, log)
   const models = new ModelService(engine, library, settings, log)
+  const calibration = new CalibrationService(db, engine, settings, models, log)
   const inference = new InferenceService(models)
   const conversations = new ConversationService(db, settings)
   const chat = new ChatService(conversations, inference, library, log)
   const routingTraces = new RoutingTraceService(models)
-  return { version, engine, db, settings, library, models, inference, conversations, chat, routingTraces, notices: new NoticeService(earlier), log, tokens: new TokenService(db) }
+  return { version, engine, db, settings, library, models, calibration, inference, conversations, chat, routingTraces, notices: new NoticeService(earlier), log, tokens: new TokenService(db) }
 }
 
 // Runs one after the other; requests during a run make one more.

@@ -11,11 +11,13 @@ import type { RestControl } from './rest-control'
 export interface HandlerParts { services: Services, entries: ModelEntries, rest: RestControl, info: () => HostInfo }
 
 export function contractHandlers({ services, entries, rest, info }: HandlerParts): Handlers<Contract> {
-  const { library, models, conversations, chat, settings, notices, tokens, log } = services
+  const { library, models, calibration, conversations, chat, settings, notices, tokens, log } = services
   return {
     calls: {
       'host.info': info,
       'host.restart': () => { throw new WorkbenchError('E_CONFLICT', 'The host is running.', { hint: 'It is started again by itself when it ends.' }) },
+
+      'engine.calibrate': ({ again }, { signal }) => calibration.get({ again, signal }),
 
       'models.import': async ({ paths }) => {
         const { imported, problems } = await library.import(paths)

@@ -1,8 +1,11 @@
 // Speed of one model, with llama-bench's tests and fields: pp N is the time to process N
 // prompt tokens, tg N the time to generate N tokens one by one, both behind `depth` tokens
 // that are not timed. Random tokens, one untimed warm-up of each test, speeds per repetition.
+// Before the tests the machine is measured with the same threads: each speed is also told as a
+// share of the limit that it runs against.
 import { availableParallelism, cpus } from 'node:os'
-import type { CacheFormat, Engine, EngineModel, EngineSession, Sampling } from '../engine/types'
+import type { ModelCard } from '../contract'
+import type { CacheFormat, Engine, EngineModel, EngineSession, MeasuredPeaks, Sampling } from '../engine/types'
 
 export interface BenchmarkRequest {
   path: string
@@ -38,19 +41,31 @@ export interface BenchmarkRecord {
   stddev_ts: number
   samples_ns: number[]
   samples_ts: number[]
+  // The limit: decode reads memory, prompt processing computes. Measured, per second.
+  limit: Limit['kind']
+  limit_per_second: number
+  limit_per_token: number  // bytes or operations that one token takes at least
+  limit_percent: number
 }
 
+interface Limit { kind: 'read_bandwidth' | 'int8_peak' | 'f32_peak', perSecond: number, perToken: number }
+
 interface Test { nPrompt: number, nGenerate: number, depth: number }
+
+// The cache grows by the same number of bytes with each token.
+const cacheSampleLength = 1024
 
 const greedy: Sampling = { temperature: 0, samplingTopK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 1 }
 
 export async function runBenchmark(engine: Engine, request: BenchmarkRequest): Promise<BenchmarkRecord[]> {
+  const peaks = await engine.calibrate({ threads: request.threads, ...(request.signal && { signal: request.signal }) })
   const model = await engine.load(request.path, { threads: request.threads, exact: request.exact, ...(request.signal && { signal: request.signal }) })
   try {
     const records: BenchmarkRecord[] = []
     for (const test of testsOf(request)) {
       const samples = await measure(model, test, request)
-      const record = describe(engine, model, request, test, samples)
+      const limit = await limitOf(engine, model.card, request, test, peaks)
+      const record = describe(engine, model, request, test, samples, limit)
       records.push(record)
       request.onRecord?.(record)
     }
@@ -105,7 +120,7 @@ async function timeDecode(model: EngineModel, session: EngineSession, test: Test
   return result.decodeMs
 }
 
-function describe(engine: Engine, model: EngineModel, request: BenchmarkRequest, test: Test, samples: readonly number[]): BenchmarkRecord {
+function describe(engine: Engine, model: EngineModel, request: BenchmarkRequest, test: Test, samples: readonly number[], limit: Limit): BenchmarkRecord {
   const info = engine.info()
   const samplesNs = samples.map(milliseconds => Math.round(milliseconds * 1e6))
   const samplesTs = samples.map(milliseconds => (test.nPrompt + test.nGenerate) / milliseconds * 1000)
@@ -124,7 +139,28 @@ function describe(engine: Engine, model: EngineModel, request: BenchmarkRequest,
     test_time: new Date().toISOString(),
     avg_ns: mean(samplesNs), stddev_ns: deviation(samplesNs), avg_ts: mean(samplesTs), stddev_ts: deviation(samplesTs),
     samples_ns: samplesNs, samples_ts: samplesTs,
+    limit: limit.kind, limit_per_second: limit.perSecond, limit_per_token: limit.perToken,
+    limit_percent: 100 * mean(samplesTs) * limit.perToken / limit.perSecond,
   }
+}
+
+// Decode reads the active weights and the cache so far; a prompt's token goes through the active
+// weights but the head, which only the last one needs. Operations of attention are not counted.
+async function limitOf(engine: Engine, card: ModelCard, request: BenchmarkRequest, test: Test, peaks: MeasuredPeaks): Promise<Limit> {
+  if (test.nGenerate > 0) {
+    const { cacheBytes, seqLen } = await engine.estimate(request.path, cacheSampleLength, request.cacheFormat)
+    const meanSeqLen = Math.max(1, test.depth) + (test.nGenerate + 1) / 2
+    return { kind: 'read_bandwidth', perSecond: peaks.readBytesPerSecond, perToken: card.bytesPerToken + meanSeqLen * cacheBytes / seqLen }
+  }
+  const perToken = 2 * Math.max(0, card.parametersActive - card.vocabSize * card.embeddingLength)
+  if (request.exact || computesInFloat(card)) return { kind: 'f32_peak', perSecond: peaks.f32OperationsPerSecond, perToken }
+  return { kind: 'int8_peak', perSecond: peaks.int8OperationsPerSecond, perToken }
+}
+
+// Int8 activations go with quantised weights only.
+function computesInFloat({ quantFormats }: ModelCard): boolean {
+  const bytes = (formats: ModelCard['quantFormats']): number => formats.reduce((sum, format) => sum + format.bytes, 0)
+  return bytes(quantFormats.filter(({ format }) => ['F32', 'F16', 'BF16'].includes(format))) > bytes(quantFormats) / 2
 }
 
 export function mean(values: readonly number[]): number {
@@ -136,6 +172,13 @@ export function deviation(values: readonly number[]): number {
   if (values.length < 2) return 0
   const centre = mean(values)
   return Math.sqrt(values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length - 1))
+}
+
+// "62 % of 23.5 GB/s read"
+export function limitText({ limit, limit_per_second: perSecond, limit_percent: percent }: BenchmarkRecord): string {
+  const share = `${percent.toFixed(percent < 10 ? 1 : 0)} % of `
+  if (limit === 'read_bandwidth') return `${share}${(perSecond / 1e9).toFixed(1)} GB/s read`
+  return `${share}${(perSecond / 1e9).toFixed(0)} GOP/s ${limit === 'int8_peak' ? 'int8' : 'f32'}`
 }
 
 export function testName(record: BenchmarkRecord): string {

@@ -9,6 +9,7 @@ import type { LibraryModel, ModelLibrary } from './model-library'
 import { SessionPool, type PooledSession } from './session-pool'
 import type { SettingsService } from './settings'
 import { TokenMeter } from './token-meter'
+import { Turns } from './turns'
 
 export interface LoadedInstance {
   readonly modelId: string
@@ -68,6 +69,7 @@ export class ModelService {
   readonly running: RunningGeneration[] = []
   private readonly instances = new Map<string, Instance>()
   private readonly loading = new Map<string, Loading>()
+  private readonly turns = new Turns()
   private readonly meter = new TokenMeter(() => this.announce())
   // One load at a time: two at once would each see the memory of the other as free.
   private loadQueue: Promise<unknown> = Promise.resolve()
@@ -135,16 +137,20 @@ export class ModelService {
       if (!instance) throw new WorkbenchError('E_CONFLICT', `The model "${modelId}" was unloaded again at once.`, { retryable: true })
       instance.keepAliveMs = options.keepAliveMs
     }
+    const leased = instance
     instance.leases++
     instance.stopIdleTimer()
     try {
-      return await work(instance)
+      return await this.turns.share(() => work(leased))
     } finally {
       instance.leases--
       instance.lastUsed = Date.now()
       this.watchIdle(instance)
     }
   }
+
+  // Runs `work` once nothing is loaded or generated any more; what comes meanwhile waits for it.
+  alone<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> { return this.turns.takeAlone(work, signal) }
 
   beginGeneration(instance: LoadedInstance, pooled: PooledSession): () => void {
     const generation = { instance, pooled }
@@ -181,7 +187,7 @@ export class ModelService {
     }
     const loading: Loading = { status, abort: new AbortController(), waiting: 0, listeners: new Set(), result: Promise.reject(new Error()) }
     loading.result.catch(() => {})
-    const result = this.loadQueue.then(() => this.loadNow(entry, request, loading)).finally(() => {
+    const result = this.loadQueue.then(() => this.turns.share(() => this.loadNow(entry, request, loading))).finally(() => {
       this.loading.delete(id)
       this.announce()
     })

@@ -1,5 +1,6 @@
 // All services of one host, for those who adapt them: the contract's handlers, REST, the command line.
 import type { Engine } from '../engine/types'
+import type { CalibrationService } from './calibration'
 import type { ChatService } from './chat'
 import type { ConversationService } from './conversations'
 import type { InferenceService } from './inference'
@@ -19,6 +20,7 @@ export interface Services {
   settings: SettingsService
   library: ModelLibrary
   models: ModelService
+  calibration: CalibrationService
   inference: InferenceService
   conversations: ConversationService
   chat: ChatService

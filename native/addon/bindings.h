@@ -21,6 +21,9 @@ Napi::Value encode_text(const Napi::CallbackInfo& info);
 Napi::Value decode_tokens(const Napi::CallbackInfo& info);
 Napi::Value close_model(const Napi::CallbackInfo& info);
 
+// calibration_binding.cc
+Napi::Value calibrate_js(const Napi::CallbackInfo& info);
+
 // session_binding.cc
 Napi::Value create_session(const Napi::CallbackInfo& info);
 Napi::Value session_info(const Napi::CallbackInfo& info);

@@ -5,7 +5,7 @@
 
 export interface ModelHandle { readonly __handle: 'model' }
 export interface SessionHandle { readonly __handle: 'session' }
-// Stops one call: a load, a generation, logits or a route.
+// Stops one call: a load, a measurement, a generation, logits or a route.
 export interface CancelHandle { readonly __handle: 'cancel' }
 
 export type CacheFormat = 'f32' | 'f16' | 'bf16' | 'q8_0'
@@ -92,6 +92,19 @@ export interface MemoryEstimate {
   scratchBytes: number
   totalBytes: number
   cacheBytesPerToken: number
+}
+
+// What the machine can do at most, per second; a multiply-add is two operations.
+export interface Calibration {
+  cpuBrand: string
+  cpuLevel: string
+  nThreads: number
+  readBytesPerSecond: number
+  int8OperationsPerSecond: number
+  f32OperationsPerSecond: number
+  bf16OperationsPerSecond: number  // 0 where the level has none
+  milliseconds: number         // what measuring took
+  bufferBytes: number
 }
 
 export interface LoadOptions {
@@ -210,6 +223,9 @@ export interface Addon {
   cancel(handle: CancelHandle): void
   inspect(path: string, overrides: Record<string, string>): Promise<FileInspection>
   estimate(path: string, seqLen: number, cacheFormat: CacheFormat, overrides: Record<string, string>): Promise<MemoryEstimate>
+
+  // All threads for one to a few seconds; threads 0 takes the physical cores.
+  calibrate(threads: number, onProgress?: (fraction: number) => void, cancel?: CancelHandle): Promise<Calibration>
 
   loadModel(path: string, options: LoadOptions, onProgress?: (bytesDone: number, bytesTotal: number) => void, cancel?: CancelHandle): Promise<ModelHandle>
   modelInfo(model: ModelHandle): LoadedModel

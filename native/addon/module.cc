@@ -9,7 +9,7 @@ namespace moebius::addon {
 namespace {
 
 // Raised with every change of index.d.ts: a stale build must not meet a new wrapper.
-constexpr int kApiVersion = 1;
+constexpr int kApiVersion = 2;
 
 template <Napi::Value (*Function)(const Napi::CallbackInfo&)>
 void add(Napi::Object& exports, const char* name) {
@@ -29,6 +29,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add<request_cancel>(exports, "cancel");
   add<inspect_file>(exports, "inspect");
   add<estimate_file>(exports, "estimate");
+  add<calibrate_js>(exports, "calibrate");
   add<load_model>(exports, "loadModel");
   add<model_info>(exports, "modelInfo");
   add<encode_text>(exports, "encode");

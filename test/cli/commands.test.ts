@@ -21,7 +21,7 @@ describe('command line', () => {
       expect(help.out).toContain(`  ${name}`)
       const own = await cli(new TinyEngine(), [name, '--help'])
       expect([own.code, own.error]).toEqual([0, ''])
-      expect(own.out).toContain(`Usage: moebius ${name} MODEL`)
+      expect(own.out).toContain(`Usage: moebius ${name} ${name === 'calibrate' ? '[-t N]' : 'MODEL'}`)
       expect(own.out).toContain('--json')
     }
     expect((await cli(new TinyEngine(), ['help', 'run'])).out).toContain('--top-k K')

@@ -13,6 +13,7 @@ export interface TinyOptions {
   answer?: string
   chatTemplate?: string
   dense?: boolean
+  quantFormat?: string
   decodeDiffers?: boolean
   notFinite?: boolean
   brokenDecoder?: boolean
@@ -25,7 +26,7 @@ export function tinyCard(options: TinyOptions = {}): ModelCard {
     name: 'Tiny', architecture: 'deepseek2', supported: options.unsupported === undefined, unsupportedReason: options.unsupported ?? '', license: 'mit', parametersTotal: 6_110_000, parametersActive: 1_800_000,
     fileBytes: 12_000_000, nTensors: 2, nLayers: 3, embeddingLength: 8, nRoutedExperts: options.dense ? 0 : 8, nActiveExperts: options.dense ? 0 : 2, nSharedExperts: 1, nExpertGroups: 4, nActiveGroups: 2,
     nDenseLayers: 1, nMtpLayers: 0, maxSeqLen: 512, vocabSize: tinyVocabSize, tokenizer: 'bytes', hasChatTemplate: true, bitsPerWeight: 16, bytesPerToken: 3_600_000,
-    quantFormats: [{ format: 'F16', nTensors: 2, bytes: 11_000_000 }], tensorClassBytes: { experts: 0, sharedExperts: 0, attention: 0, dense: 0, router: 0, head: 0, embedding: 0, norms: 0, other: 0 },
+    quantFormats: [{ format: options.quantFormat ?? 'F16', nTensors: 2, bytes: 11_000_000 }], tensorClassBytes: { experts: 0, sharedExperts: 0, attention: 0, dense: 0, router: 0, head: 0, embedding: 0, norms: 0, other: 0 },
     derived: [{ name: 'score_func', value: 'sigmoid', origin: 'key' }, { name: 'n_expert_groups', value: '4', origin: 'table' }], warnings: ['groups assumed 4/2'], ignoredTensors: [],
   }
 }
@@ -68,6 +69,14 @@ export class TinyEngine implements Engine {
       card: tinyCard(this.options), parts: [path], chatTemplate: tinyTemplate,
       metadata: [{ key: 'general.name', type: 'string', value: 'Ti\u001bny' }],
       tensors: [{ name: 'token_embd.weight', format: 'F16', shape: [8, 260], bytes: 5_000_000, part: 0 }, { name: 'output.weight', format: 'F16', shape: [8, 260], bytes: 6_000_000, part: 0 }],
+    })
+  }
+
+  calibrate({ threads = 0, onProgress }: Parameters<Engine['calibrate']>[0] = {}): ReturnType<Engine['calibrate']> {
+    onProgress?.(1)
+    return Promise.resolve({
+      cpuBrand: 'Tiny CPU', cpuLevel: 'reference', threads: threads || 1, readBytesPerSecond: 2e9, int8OperationsPerSecond: 4e9,
+      f32OperationsPerSecond: 1e9, bf16OperationsPerSecond: 0, durationMs: 5,
     })
   }
 

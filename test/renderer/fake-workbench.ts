@@ -23,7 +23,7 @@ const summaryOf = ({ id, title, createdAt, updatedAt, modelId, messages }: Conve
 
 export function createFakeWorkbench(): FakeWorkbench {
   const states: { [K in StateKey<Contract>]: StateValue<Contract, K> } = {
-    'engine.status': sample.engineStatus, 'models': { models: [sample.demo, sample.large, sample.dense, sample.broken] }, 'settings': sample.settings,
+    'engine.status': sample.engineStatus, 'engine.calibration': sample.calibrationStatus, 'models': { models: [sample.demo, sample.large, sample.dense, sample.broken] }, 'settings': sample.settings,
     'server.status': sample.serverStatus, 'conversations': [], 'notices': [],
   }
   const listeners = new Map<string, Set<(value: never) => void>>()
@@ -112,6 +112,7 @@ export function createFakeWorkbench(): FakeWorkbench {
       return made
     },
     'chat.stop': () => ({}),
+    'engine.calibrate': () => states['engine.calibration'].calibration,
     'models.load': ({ modelId }) => {
       fake.set('engine.status', { loaded: [{ modelId, instanceId: 'i1', state: 'ready', progress: 1, maxSeqLen: 512, cacheFormat: 'f16', threads: 2, backend: 'cpu', weightsBytes: 1e7, loadMs: 84 }] })
       return { instanceId: 'i1' }

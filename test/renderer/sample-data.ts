@@ -1,4 +1,4 @@
-import type { Conversation, EngineStatus, Message, ModelCard, ModelEntry, SamplingSettings, ServerStatus, Settings } from '../../electron/contract'
+import type { CalibrationStatus, Conversation, EngineStatus, Message, ModelCard, ModelEntry, SamplingSettings, ServerStatus, Settings } from '../../electron/contract'
 
 export const sampling: SamplingSettings = { temperature: 0.8, samplingTopK: 40, topP: 0.95, minP: 0.05, repeatPenalty: 1, seed: -1, maxTokens: 0 }
 
@@ -39,6 +39,14 @@ export const dense: ModelEntry = {
 export const broken: ModelEntry = {
   id: 'broken', path: '/models/broken.gguf', parts: 1, builtIn: false, addedAt: 4, state: 'broken',
   problem: { code: 'E_GGUF', message: 'broken.gguf: tensor "blk.2.ffn_up_exps.weight" ends at byte 9123456, after the end of the file (8388608).', hint: 'Download the file again.', detail: { offset: 9_123_456 }, retryable: false },
+}
+
+export const calibrationStatus: CalibrationStatus = {
+  phase: 'idle', progress: 0,
+  calibration: {
+    cpuBrand: 'AMD EPYC', cpuLevel: 'avx512', threads: 2, readBytesPerSecond: 23.4e9, int8OperationsPerSecond: 920e9, f32OperationsPerSecond: 230e9,
+    bf16OperationsPerSecond: 0, durationMs: 1600, measuredAt: Date.UTC(2026, 0, 2, 12),
+  },
 }
 
 export const engineStatus: EngineStatus = {

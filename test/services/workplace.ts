@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach } from 'vitest'
+import { CalibrationService } from '../../electron/services/calibration'
 import { ChatService } from '../../electron/services/chat'
 import { ConversationService } from '../../electron/services/conversations'
 import { InferenceService } from '../../electron/services/inference'
@@ -37,6 +38,7 @@ export interface Workplace {
   settings: SettingsService
   library: ModelLibrary
   models: ModelService
+  calibration: CalibrationService
   inference: InferenceService
   conversations: ConversationService
   chat: ChatService
@@ -51,10 +53,11 @@ export function openWorkplace(options: FakeEngineOptions = {}, folder = temporar
   const settings = new SettingsService(db)
   const library = new ModelLibrary(db, engine, log)
   const models = new ModelService(engine, library, settings, log)
+  const calibration = new CalibrationService(db, engine, settings, models, log)
   const inference = new InferenceService(models)
   const conversations = new ConversationService(db, settings)
   const chat = new ChatService(conversations, inference, library, log)
-  return { folder, engine, db, log, settings, library, models, inference, conversations, chat, routingTraces: new RoutingTraceService(models) }
+  return { folder, engine, db, log, settings, library, models, calibration, inference, conversations, chat, routingTraces: new RoutingTraceService(models) }
 }
 
 // With one model 'tiny' on the list.

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { WorkbenchError, type MemoryEstimate, type ModelCard } from '../../electron/contract'
 import type {
-  Engine, EngineInfo, EngineModel, EngineSession, GenerateRequest, GenerationResult, GeneratedToken, GgufInspection, LoadOptions, RouteTrace, RoutingDrain,
+  CalibrateOptions, Engine, EngineInfo, EngineModel, EngineSession, GenerateRequest, GenerationResult, GeneratedToken, GgufInspection, LoadOptions, MeasuredPeaks, RouteTrace, RoutingDrain,
 } from '../../electron/engine/types'
 
 export interface FakeEngineOptions {
@@ -19,6 +19,7 @@ export interface FakeEngineOptions {
   weightsBytes?: number
   cacheBytesPerToken?: number
   dense?: boolean
+  calibrateDelayMs?: number
 }
 
 export const fakeTemplate = '{% for m in messages %}<|{{ m.role }}|>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}'
@@ -29,6 +30,8 @@ export class FakeEngine implements Engine {
   readonly loads: string[] = []
   readonly sessions: FakeSession[] = []
   nClosed = 0
+  nCalibrations = 0
+  calibrating = false
   readonly memoryNow = { totalBytes: 16e9, availableBytes: 8e9, processBytes: 1e8 }
   private readonly vocabulary = new Map<string, number>()
 
@@ -64,6 +67,24 @@ export class FakeEngine implements Engine {
     }
     this.loads.push(path)
     return new FakeModel(this, card)
+  }
+
+  async calibrate({ threads, signal, onProgress }: CalibrateOptions = {}): Promise<MeasuredPeaks> {
+    this.calibrating = true
+    try {
+      for (let step = 1; step <= 10; step++) {
+        await pause((this.options.calibrateDelayMs ?? 0) / 10)
+        if (signal?.aborted) throw new WorkbenchError('E_CANCELLED', 'the measurement was cancelled')
+        onProgress?.(step / 10)
+      }
+    } finally {
+      this.calibrating = false
+    }
+    const times = ++this.nCalibrations
+    return {
+      cpuBrand: 'Fake CPU', cpuLevel: 'fake', threads: threads || 2, durationMs: 10, readBytesPerSecond: times * 1e10,
+      int8OperationsPerSecond: 1e12, f32OperationsPerSecond: 1e11, bf16OperationsPerSecond: 0,
+    }
   }
 
   memory(): { totalBytes: number, availableBytes: number, processBytes: number } { return { ...this.memoryNow } }

@@ -1,5 +1,5 @@
 // moebius bench: llama-bench's tests, options and fields on our engine.
-import { type BenchmarkRecord, runBenchmark, testName } from '../../services/benchmark'
+import { type BenchmarkRecord, limitText, runBenchmark, testName } from '../../services/benchmark'
 import type { CacheFormat } from '../../engine/types'
 import { type Arguments, type CliContext, type Command, exitCodes, loadOptions, UsageError } from './command'
 
@@ -26,7 +26,7 @@ export const benchCommand: Command = {
       path, nPrompt: numbers(args, 'n-prompt', [512]), nGenerate: numbers(args, 'n-gen', [128]), depths: numbers(args, 'n-depth', [0]),
       repetitions: args.integer('repetitions', 1, 1000) ?? 5, threads: args.integer('threads', 1, 1024) ?? 0,
       cacheFormat: chosen(args, 'cache-format', cacheFormats, 'f16'), exact: args.flag('exact'), signal: context.signal,
-      ...(context.interactive && { onRecord: (record: BenchmarkRecord) => context.writeError(`${testName(record)}: ${record.avg_ts.toFixed(2)} t/s\n`) }),
+      ...(context.interactive && { onRecord: (record: BenchmarkRecord) => context.writeError(`${testName(record)}: ${record.avg_ts.toFixed(2)} t/s, ${limitText(record)}\n`) }),
     })
     write(records, form, context)
     return exitCodes.ok
@@ -53,9 +53,9 @@ function write(records: readonly BenchmarkRecord[], form: typeof outputs[number]
   if (form === 'json') return context.writeOut(`${JSON.stringify(records, undefined, 2)}\n`)
   if (form === 'csv') return context.writeOut(csv(records))
   const rows = records.map(record => [
-    record.model_type, `${(record.model_size / 2 ** 30).toFixed(2)} GiB`, record.backends, String(record.n_threads), testName(record), `${record.avg_ts.toFixed(2)} ± ${record.stddev_ts.toFixed(2)}`,
+    record.model_type, `${(record.model_size / 2 ** 30).toFixed(2)} GiB`, record.backends, String(record.n_threads), testName(record), `${record.avg_ts.toFixed(2)} ± ${record.stddev_ts.toFixed(2)}`, limitText(record),
   ])
-  const header = ['model', 'size', 'backend', 'threads', 'test', 't/s']
+  const header = ['model', 'size', 'backend', 'threads', 'test', 't/s', 'of the measured limit']
   context.writeOut([header, header.map(() => '---'), ...rows].map(row => `| ${row.join(' | ')} |`).join('\n') + '\n')
 }
 

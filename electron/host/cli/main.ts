@@ -1,6 +1,7 @@
 // Finds the command, runs it, and turns every failure into a sentence and an exit code.
 import { WorkbenchError } from '../../contract'
 import { benchCommand } from './bench'
+import { calibrateCommand } from './calibrate'
 import { type CliContext, type Command, exitCodes, helpText, interrupted, parseArguments, UsageError } from './command'
 import { formatTable, toJsonLine } from './format'
 import { infoCommand } from './info'
@@ -11,7 +12,7 @@ import { detokenizeCommand, logitsCommand, tokenizeCommand } from './tokens'
 import { verifyCommand } from './verify'
 
 export const commands: readonly Command[] = [
-  infoCommand, runCommand, tokenizeCommand, detokenizeCommand, logitsCommand, routeCommand, perplexityCommand, benchCommand, verifyCommand,
+  infoCommand, runCommand, tokenizeCommand, detokenizeCommand, logitsCommand, routeCommand, perplexityCommand, benchCommand, calibrateCommand, verifyCommand,
 ]
 
 export async function runCli(argv: readonly string[], context: CliContext): Promise<number> {

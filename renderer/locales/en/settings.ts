@@ -5,6 +5,9 @@ export const settings = {
   engine: 'Engine', engineHint: 'Applies when a model is loaded the next time.', threads: 'Threads', threadsHint: '0 uses the {n} physical cores.', context: 'Context length', contextHint: 'In tokens. 0 takes the model’s own length, as far as memory allows.',
   cacheFormat: 'Cache format', cacheFormatHint: 'Smaller formats fit longer contexts at some loss of precision.', exact: 'Exact activations', exactHint: 'Computes with full-precision activations: slower, for comparing results.',
 
+  calibration: 'Limits of this machine', calibrationText: 'Measured with the engine’s threads and instruction set. Every share of a limit that Moebius shows divides by these.', peakRead: 'Memory read', peakInt8: 'Int8 dot products', peakF32: 'Float multiply-adds', peakBf16: 'BFloat16 dot products',
+  measureAgain: 'Measure again', measuring: 'Measuring: a few seconds on all threads…', measureWaiting: 'Waiting for the running answers to end…', measureFailed: 'The machine was not measured', measuredAt: 'Measured {date} · {device} · {level} · {threads} threads',
+
   defaults: 'New chats', systemPrompt: 'System prompt', systemPromptHint: 'Said to the model at the beginning of each new chat.', temperature: 'Temperature', maxTokens: 'Longest answer', maxTokensHint: 'In tokens. 0 uses what is left of the context.',
 
   server: 'Server', serverEnabled: 'Start the server with Moebius', serverEnabledHint: 'Otherwise it starts from the server panel.', serverPort: 'Port', requireToken: 'Require a token',

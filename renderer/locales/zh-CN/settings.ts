@@ -5,6 +5,9 @@ export const settings = {
   engine: '引擎', engineHint: '下次加载模型时生效。', threads: '线程数', threadsHint: '0 表示使用全部 {n} 个物理核心。', context: '上下文长度', contextHint: '以 token 计。0 表示采用模型自身的长度，以内存允许为限。',
   cacheFormat: '缓存格式', cacheFormatHint: '较小的格式可以容纳更长的上下文，但会损失一些精度。', exact: '精确激活', exactHint: '以全精度激活计算：较慢，用于比较结果。',
 
+  calibration: '本机极限', calibrationText: '以引擎的线程数和指令集测得。Moebius 显示的各项占比均以这些数值为分母。', peakRead: '内存读取', peakInt8: 'Int8 点积', peakF32: '浮点乘加', peakBf16: 'BFloat16 点积',
+  measureAgain: '重新测量', measuring: '正在测量：占用全部线程数秒……', measureWaiting: '正在等待进行中的回答结束……', measureFailed: '未能测量本机', measuredAt: '测量于 {date} · {device} · {level} · {threads} 个线程',
+
   defaults: '新对话', systemPrompt: '系统提示词', systemPromptHint: '在每个新对话开始时告诉模型的内容。', temperature: '温度', maxTokens: '回答长度上限', maxTokensHint: '以 token 计。0 表示用完剩余的上下文。',
 
   server: '服务器', serverEnabled: '随 Moebius 启动服务器', serverEnabledHint: '否则从服务器面板启动。', serverPort: '端口', requireToken: '要求令牌',

@@ -1,0 +1,112 @@
+// What this machine can do at most: measured when it is first asked for or on request, never
+// beside a generation, and kept for the processor, its level and the number of threads.
+import { Calibration, WorkbenchError, type CalibrationStatus } from '../contract'
+import type { Engine } from '../engine/types'
+import { Emitter } from './emitter'
+import type { LogService } from './logs'
+import type { ModelService } from './models'
+import type { SettingsService } from './settings'
+import type { Db } from './storage'
+
+export interface CalibrationRequest {
+  // Measures although there is a measurement.
+  again?: boolean
+  signal?: AbortSignal
+}
+
+interface Run { result: Promise<Calibration>, abort: AbortController, nAsking: number, phase: 'waiting' | 'measuring', progress: number }
+
+export class CalibrationService {
+  readonly onDidChange = new Emitter<CalibrationStatus>()
+  private run: Run | undefined
+
+  constructor(
+    private readonly db: Db, private readonly engine: Engine, private readonly settings: SettingsService,
+    private readonly models: ModelService, private readonly log: LogService,
+  ) {
+    // Another number of threads is another machine.
+    let { threads } = settings.value
+    settings.onDidChange.on(value => {
+      if (value.threads === threads) return
+      threads = value.threads
+      this.announce()
+    })
+  }
+
+  // Of this machine with the threads of the settings; undefined before the first measurement.
+  get stored(): Calibration | undefined {
+    const row = this.db.prepare('SELECT value FROM calibration WHERE machine = ?').get(this.machine())
+    if (row === undefined) return undefined
+    try {
+      return Calibration.safeParse(JSON.parse(String(row.value))).data
+    } catch {
+      return undefined  // not JSON: measured again when it is needed
+    }
+  }
+
+  status(): CalibrationStatus {
+    const calibration = this.stored
+    return { phase: this.run?.phase ?? 'idle', progress: this.run?.progress ?? 0, ...(calibration && { calibration }) }
+  }
+
+  // All who ask meanwhile share one measurement, which is given up when nobody waits for it.
+  async get({ again = false, signal }: CalibrationRequest = {}): Promise<Calibration> {
+    const stored = again ? undefined : this.stored
+    if (stored) return stored
+    const run = this.run ?? this.start()
+    run.nAsking++
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        if (--run.nAsking === 0) run.abort.abort()
+        reject(new WorkbenchError('E_CANCELLED', 'The measurement was cancelled.'))
+      }
+      if (signal?.aborted) return leave()
+      signal?.addEventListener('abort', leave, { once: true })
+      run.result.then(resolve, reject).finally(() => signal?.removeEventListener('abort', leave))
+    })
+  }
+
+  async close(): Promise<void> {
+    this.run?.abort.abort()
+    await this.run?.result.catch(() => {})
+  }
+
+  private start(): Run {
+    const run: Run = { result: Promise.reject(new Error()), abort: new AbortController(), nAsking: 0, phase: 'waiting', progress: 0 }
+    run.result.catch(() => {})
+    this.run = run
+    this.announce()
+    run.result = this.models.alone(() => this.measure(run), run.abort.signal).finally(() => {
+      this.run = undefined
+      this.announce()
+    })
+    run.result.catch(() => {})
+    return run
+  }
+
+  private async measure(run: Run): Promise<Calibration> {
+    run.phase = 'measuring'
+    this.announce()
+    const machine = this.machine()
+    const measured = await this.engine.calibrate({
+      threads: this.settings.value.threads, signal: run.abort.signal,
+      onProgress: fraction => {
+        if (fraction < 1 && fraction - run.progress < 0.05) return
+        run.progress = fraction
+        this.announce()
+      },
+    })
+    const calibration: Calibration = { ...measured, measuredAt: Date.now() }
+    this.db.prepare('INSERT INTO calibration(machine, value) VALUES (?, ?) ON CONFLICT(machine) DO UPDATE SET value = excluded.value').run(machine, JSON.stringify(calibration))
+    this.log.info(`Measured the machine in ${Math.round(measured.durationMs)} ms: reads ${(measured.readBytesPerSecond / 1e9).toFixed(1)} GB/s, int8 ${(measured.int8OperationsPerSecond / 1e9).toFixed(0)} GOP/s, ${measured.threads} threads.`)
+    return calibration
+  }
+
+  private machine(): string {
+    const { backends, cpuLevel, threads } = this.engine.info()
+    const brand = backends.find(({ id }) => id === 'cpu')?.device ?? ''
+    return JSON.stringify([brand, cpuLevel, this.settings.value.threads || threads])
+  }
+
+  private announce(): void { this.onDidChange.emit(this.status()) }
+}

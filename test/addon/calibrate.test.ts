@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest'
+import { createEngine, rawAddon } from './support'
+
+describe('calibrate', () => {
+  it('measures the level in use with the threads asked for, and tells its progress', async () => {
+    const engine = createEngine()
+    const fractions: number[] = []
+    const startedAt = performance.now()
+    const peaks = await engine.calibrate({ threads: 1, onProgress: fraction => { fractions.push(fraction) } })
+    expect(peaks).toMatchObject({ cpuLevel: engine.info().cpuLevel, cpuBrand: engine.info().backends[0]!.device, threads: 1 })
+    for (const value of [peaks.readBytesPerSecond, peaks.int8OperationsPerSecond, peaks.f32OperationsPerSecond]) {
+      expect(value).toBeGreaterThan(1e8)
+      expect(value).toBeLessThan(1e14)
+    }
+    expect(peaks.bf16OperationsPerSecond > 0).toBe(peaks.cpuLevel === 'avx512_bf16')
+    expect(peaks.durationMs).toBeLessThan(performance.now() - startedAt + 50)
+    expect(fractions.at(-1)).toBe(1)
+    expect(fractions).toEqual([...fractions].sort((a, b) => a - b))
+    // The buffer it read is given back.
+    expect(engine.memory().processBytes).toBeLessThan(process.memoryUsage.rss() + 64 * 2 ** 20)
+  })
+
+  it('stops within a fraction of a second', async () => {
+    const engine = createEngine()
+    await expect(engine.calibrate({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'E_CANCELLED' })
+    const abort = new AbortController()
+    let stoppedAt = 0
+    const measuring = engine.calibrate({
+      signal: abort.signal,
+      onProgress: () => {
+        stoppedAt ||= performance.now()
+        abort.abort()
+      },
+    })
+    await expect(measuring).rejects.toMatchObject({ code: 'E_CANCELLED' })
+    expect(performance.now() - stoppedAt).toBeLessThan(2000)
+  })
+
+  it('refuses wrong arguments', () => {
+    const addon = rawAddon()
+    expect(() => addon.calibrate(-1)).toThrow(expect.objectContaining({ code: 'E_BAD_REQUEST', message: expect.stringContaining('threads') }))
+    expect(() => addon.calibrate(1.5)).toThrow(expect.objectContaining({ code: 'E_BAD_REQUEST' }))
+    expect(() => addon.calibrate(1, 'x' as never)).toThrow(expect.objectContaining({ code: 'E_BAD_REQUEST', message: expect.stringContaining('onProgress') }))
+  })
+})

@@ -1,0 +1,53 @@
+// Measuring the machine from the command line, and the shares of its limits that bench prints.
+import { describe, expect, it } from 'vitest'
+import { createNativeEngine } from '../../electron/engine/native'
+import { findAddon } from '../../electron/engine/native-addon'
+import type { BenchmarkRecord } from '../../electron/services/benchmark'
+import { cli, json } from './run-cli'
+import { TinyEngine, tinyCard } from './tiny-engine'
+
+describe('moebius calibrate', () => {
+  it('writes the measured peaks for people and for programs', async () => {
+    const text = await cli(new TinyEngine(), ['calibrate', '-t', '3'])
+    expect(text.code).toBe(0)
+    expect(text.out).toMatch(/^processor +Tiny CPU, reference, 3 threads$/m)
+    expect(text.out).toMatch(/^read bandwidth +2\.0 GB\/s$/m)
+    expect(text.out).toMatch(/^int8 dot +4\.0 GOP\/s$/m)
+    expect(text.out).toMatch(/^bf16 dot +not at this level$/m)
+    expect(json(await cli(new TinyEngine(), ['calibrate', '--json']))).toMatchObject({ threads: 1, readBytesPerSecond: 2e9, int8OperationsPerSecond: 4e9 })
+    expect(await cli(new TinyEngine(), ['calibrate', 'model'])).toMatchObject({ code: 2, out: '' })
+    expect(await cli(new TinyEngine(), ['calibrate', '--threads', '0'])).toMatchObject({ code: 2, out: '' })
+  })
+
+  it.runIf(findAddon() !== undefined)('stops when it is interrupted', async () => {
+    const result = await cli(createNativeEngine(), ['calibrate'], { signal: AbortSignal.timeout(100) })
+    expect(result).toMatchObject({ code: 130, out: '' })
+  })
+})
+
+describe('moebius bench', () => {
+  const { bytesPerToken, parametersActive, vocabSize, embeddingLength } = tinyCard()
+
+  it('tells each speed as a share of the measured limit', async () => {
+    const [pp, tg] = json(await cli(new TinyEngine(), ['bench', 'm', '-p', '16', '-n', '9', '-d', '5', '-r', '2', '--json'])) as [BenchmarkRecord, BenchmarkRecord]
+    // The weights are F16, so prompts are computed in float.
+    expect(pp).toMatchObject({ n_prompt: 16, limit: 'f32_peak', limit_per_second: 1e9, limit_per_token: 2 * (parametersActive - vocabSize * embeddingLength) })
+    // 5 tokens deep, the 9 generated ones see 10 on average, of 1000 bytes each.
+    expect(tg).toMatchObject({ n_gen: 9, limit: 'read_bandwidth', limit_per_second: 2e9, limit_per_token: bytesPerToken + 10_000 })
+    for (const record of [pp, tg]) {
+      expect(record.limit_percent).toBeCloseTo(100 * record.avg_ts * record.limit_per_token / record.limit_per_second, 6)
+      expect(record.limit_percent).toBeGreaterThan(0)
+    }
+  })
+
+  it('divides the prompts of quantised models by the int8 peak, unless activations stay exact', async () => {
+    const engine = new TinyEngine({ quantFormat: 'Q4_K' })
+    const limitOf = async (...argv: string[]): Promise<unknown> => (json(await cli(engine, ['bench', 'm', '-p', '4', '-n', '0', '-r', '1', '--json', ...argv])) as [BenchmarkRecord])[0]
+    expect(await limitOf()).toMatchObject({ limit: 'int8_peak', limit_per_second: 4e9 })
+    expect(await limitOf('--exact')).toMatchObject({ limit: 'f32_peak', limit_per_second: 1e9 })
+    const table = await cli(engine, ['bench', 'm', '-p', '4', '-n', '2', '-r', '1'])
+    expect(table.out).toMatch(/^\| model \|.*\| t\/s \| of the measured limit \|$/m)
+    expect(table.out).toMatch(/\| pp4 \| [\d.]+ ± [\d.]+ \| [\d.]+ % of 4 GOP\/s int8 \|/)
+    expect(table.out).toMatch(/\| tg2 \| [\d.]+ ± [\d.]+ \| [\d.]+ % of 2\.0 GB\/s read \|/)
+  })
+})
