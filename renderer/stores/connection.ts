@@ -1,6 +1,7 @@
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef } from 'vue'
 import type { Capabilities, HostInfo } from '../../electron/contract'
+import { toShape } from '../api/client-workbench'
 import { connectWorkbench } from '../api/connect'
 import { provideWorkbench, workbench, type ConnectionState } from '../api/workbench'
 import { useHostState } from './use-state'
@@ -17,10 +18,13 @@ export const useConnectionStore = defineStore('connection', () => {
   const host = shallowRef<HostInfo>()
   const capabilities = shallowRef<Capabilities>(noCapabilities)
   const notices = useHostState('notices')
+  // Connected, but only to a stand-in: the host failed too often and waits to be started.
+  const hostless = ref(false)
   const desktop = computed(() => host.value?.hostKind === 'electron' || capabilities.value.dropPath)
 
   async function greet(): Promise<void> {
     const [info, caps] = await Promise.allSettled([workbench().call('host.info', {}), workbench().shell('shell.capabilities', {})])
+    hostless.value = info.status === 'rejected' && toShape(info.reason).code === 'E_HOST_LOST' && state.value.kind === 'online'
     if (info.status === 'fulfilled') host.value = info.value
     if (caps.status === 'fulfilled') capabilities.value = caps.value
   }
@@ -35,7 +39,8 @@ export const useConnectionStore = defineStore('connection', () => {
   })
 
   return {
-    state, everOnline, restored, host, capabilities, notices, desktop,
+    state, everOnline, restored, hostless, host, capabilities, notices, desktop,
+    restartHost: () => workbench().call('host.restart', {}),
     dismissNotices: () => workbench().call('notices.dismiss', {}),
     openExternal: (url: string) => workbench().shell('shell.openExternal', { url }),
     reveal: (path: string) => workbench().shell('shell.reveal', { path }),

@@ -13,10 +13,10 @@ export function latestLeaf(messages: readonly Message[], from: Message | undefin
 
 export function pathTo(messages: readonly Message[], leafId: string | undefined): Message[] {
   const byId = new Map(messages.map(message => [message.id, message]))
-  const path: Message[] = []
+  const path = new Set<Message>()
   const start = leafId === undefined ? latestLeaf(messages, childrenOf(messages, undefined).at(-1)) : byId.get(leafId)
-  for (let at = start; at && !path.includes(at); at = at.parentId === undefined ? undefined : byId.get(at.parentId)) path.push(at)
-  return path.reverse()
+  for (let at = start; at && !path.has(at); at = at.parentId === undefined ? undefined : byId.get(at.parentId)) path.add(at)
+  return [...path].reverse()
 }
 
 export interface Siblings { index: number, count: number, previous: Message | undefined, next: Message | undefined }

@@ -50,7 +50,7 @@ describe.skipIf(missing !== undefined)('hostile and huge conversations', () => {
     const { page, problems, close } = await openPage(browser, `${address}#/chat/new`)
     let alerts = 0
     page.on('dialog', dialog => { alerts++; void dialog.dismiss() })
-    await page.locator('.frame').waitFor()
+    await page.locator('.composer').waitFor()
     await page.evaluate(content => {
       const chat = window.fake.conversations.get('c1')!
       window.fake.conversations.set('c1', { ...chat, messages: chat.messages.map(message => message.role === 'assistant' ? { ...message, content } : message) })
@@ -73,18 +73,18 @@ describe.skipIf(missing !== undefined)('hostile and huge conversations', () => {
 
   it('draws only what is seen of 2,000 messages, opens at the end and jumps back to it', async () => {
     const { page, problems, close } = await openPage(browser, `${address}#/chat/new`)
-    await page.locator('.frame').waitFor()
+    await page.locator('.composer').waitFor()
     await page.evaluate(() => {
       const chat = window.fake.conversations.get('c1')!
       const [first] = chat.messages
       const text = 'One day, Ella went to the river with her friend Ben. '.repeat(12)
       const messages = Array.from({ length: 2000 }, (_, i) => ({
-        ...first!, id: `n${i}`, parentId: i === 0 ? undefined : `n${i - 1}`, role: i % 2 ? 'assistant' as const : 'user' as const, content: `${i}. ${text}`, createdAt: i,
+        ...first!, id: `n${i}`, parentId: i === 0 ? undefined : `n${i - 1}`, role: i % 2 ? 'assistant' as const : 'user' as const, content: `Message ${i}: ${text}`, createdAt: i,
       }))
       window.fake.conversations.set('c1', { ...chat, messages, activeLeafId: 'n1999' })
       location.hash = '#/chat/c1'
     })
-    await page.getByText('1999. One day').waitFor()
+    await page.getByText('Message 1999: One day').waitFor()
     await expect.poll(() => page.locator('.scroller').evaluate(element => element.scrollHeight - element.scrollTop - element.clientHeight)).toBeLessThan(5)
     expect(await page.locator('.row').count()).toBeLessThan(40)
 
@@ -102,16 +102,16 @@ describe.skipIf(missing !== undefined)('hostile and huge conversations', () => {
     })
     expect(frames[Math.floor(frames.length / 2)]).toBeLessThan(60)
     await page.getByRole('button', { name: 'Jump to the latest' }).click()
-    await page.getByText('1999. One day').waitFor()
+    await page.getByText('Message 1999: One day').waitFor()
     expect(problems).toEqual([])
     await close()
   })
 
   it('keeps the end in view while an answer grows, unless the reader scrolled away', async () => {
-    const { page, problems, close } = await openPage(browser, `${address}#/chat/new`, { viewport: { width: 1100, height: 520 } })
+    const { page, problems, close } = await openPage(browser, `${address}#/chat/new`, { viewport: { width: 1040, height: 440 } })
     await page.getByRole('button', { name: 'Tell me a short story.' }).click()
     const distance = (): Promise<number> => page.locator('.scroller').evaluate(element => element.scrollHeight - element.scrollTop - element.clientHeight)
-    await expect.poll(() => page.locator('.scroller').evaluate(element => element.scrollHeight > element.clientHeight + 60), { timeout: 15_000 }).toBe(true)
+    await expect.poll(() => page.locator('.scroller').evaluate(element => element.scrollHeight > element.clientHeight + 180), { timeout: 25_000 }).toBe(true)
     expect(await distance()).toBeLessThan(40)
     await page.locator('.scroller').evaluate(element => { element.scrollTop = 0 })
     await page.waitForTimeout(600)

@@ -5,7 +5,7 @@ import type { Workbench } from '../../renderer/api/workbench'
 import { createFakeWorkbench, type FakeWorkbench } from './fake-workbench'
 import * as sample from './sample-data'
 
-const answer = 'One day, Ella went to the river with her friend Ben. On the way, Ella met an owl. The owl was very sad and cried. '.repeat(6)
+const answer = 'One day, Ella went to the river with her friend Ben. On the way, Ella met an owl. The owl was very sad and cried. '.repeat(16)
 
 export function connectWorkbench(): Workbench {
   const fake = createFakeWorkbench()

@@ -36,7 +36,7 @@ export const connection = {
   connecting: 'Connecting to the workbench', lostTitle: 'The connection to the host is lost',
   lostText: 'Trying to reconnect. Your conversations are stored; an answer in progress may be cut short.', lostReason: 'Reason: {reason}',
   lostBrowser: 'If Moebius was started anew, open the address that it printed.',
-  restored: 'The connection to the host is back.', noticeTitle: 'The host had to be restarted', showLog: 'Show the log', hideLog: 'Hide the log',
+  restored: 'The connection to the host is back.', noticeTitle: 'The host had to be restarted', startHost: 'Start the host', hostlessTitle: 'The host cannot be kept running', showLog: 'Show the log', hideLog: 'Hide the log',
   mismatchTitle: 'Window and host are of different versions', mismatchText: 'This happens after an update. Reload the window; when that does not help, restart Moebius.',
   refusedText: 'Open the address that the serve command printed: it carries the access token.',
 }

@@ -36,7 +36,7 @@ export const connection = {
   connecting: '正在连接工作台', lostTitle: '与主机的连接已断开',
   lostText: '正在尝试重新连接。您的对话已保存；正在生成的回答可能会中断。', lostReason: '原因：{reason}',
   lostBrowser: '如果 Moebius 已重新启动，请打开它输出的地址。',
-  restored: '与主机的连接已恢复。', noticeTitle: '主机曾意外退出并已重新启动', showLog: '显示日志', hideLog: '隐藏日志',
+  restored: '与主机的连接已恢复。', noticeTitle: '主机曾意外退出并已重新启动', startHost: '启动主机', hostlessTitle: '主机无法保持运行', showLog: '显示日志', hideLog: '隐藏日志',
   mismatchTitle: '窗口与主机版本不一致', mismatchText: '更新之后可能出现这种情况。请重新加载窗口；如果无效，请重新启动 Moebius。',
   refusedText: '请打开 serve 命令输出的地址：其中包含访问令牌。',
 }
