@@ -79,13 +79,24 @@ inline float sum8(__m256 v) {
   return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
 }
 
+// The bytes of 256 elements at `p`. A row's last block may reach into the next row, where it
+// meets activations of zero; only at the end of the run it is copied and padded.
+template <typename Format>
+inline const uint8_t* whole_block(const uint8_t* p, const uint8_t* end, uint8_t* copy) {
+  constexpr int kStep = 256 / Format::kBlockElements * Format::kBlockBytes;
+  if (Format::kBlockElements == 256 || end - p >= kStep) return p;
+  std::memset(copy, 0, kStep);
+  std::memcpy(copy, p, static_cast<size_t>(end - p));
+  return copy;
+}
+
 template <typename Format, int kColumns>
 void dot_rows_of(const WeightRows& weights, const ActivationBlock* const* columns, float* out, int64_t out_stride) {
-  constexpr int kBlocks = 256 / Format::kBlockElements;  // blocks per 256 elements
-  constexpr int kStep = kBlocks * Format::kBlockBytes;
+  constexpr int kStep = 256 / Format::kBlockElements * Format::kBlockBytes;
   const Codebooks& books = codebooks();
-  const int64_t n_full = weights.n_in / 256;
-  const int64_t tail_bytes = weights.n_in % 256 / Format::kBlockElements * Format::kBlockBytes;
+  const int64_t n_blocks = activation_blocks(weights.n_in);
+  const uint8_t* end = weights.data + static_cast<size_t>(weights.n_rows) * weights.row_bytes;
+  alignas(32) uint8_t copy[kStep];
   for (int64_t r = 0; r < weights.n_rows; ++r) {
     const uint8_t* row = weights.data + static_cast<size_t>(r) * weights.row_bytes;
     Sums<kColumns> sums;
@@ -93,20 +104,14 @@ void dot_rows_of(const WeightRows& weights, const ActivationBlock* const* column
       sums.products[c] = Simd::zero();
       sums.mins[c] = _mm256_setzero_ps();
     }
-    PreparedBlock<Format> block;
-    for (int64_t b = 0; b < n_full; ++b, row += kStep) {
+    for (int64_t b = 0; b < n_blocks; ++b, row += kStep) {
       // A few KiB ahead: the next rows of the run, past the end at worst (no fault).
       _mm_prefetch(reinterpret_cast<const char*>(row + 4096), _MM_HINT_T0);
       if constexpr (kStep > 64) _mm_prefetch(reinterpret_cast<const char*>(row + 4160), _MM_HINT_T0);
-      block.load(row, books);
+      if constexpr (kStep > 128) _mm_prefetch(reinterpret_cast<const char*>(row + 4224), _MM_HINT_T0);
+      PreparedBlock<Format> block;
+      block.load(whole_block<Format>(row, end, copy), books);
       add_block<Format, kColumns>(block, columns, b, sums);
-    }
-    if (tail_bytes != 0) {
-      // Zero blocks behind the row's end meet zero activations.
-      alignas(32) uint8_t tail[kStep] = {};
-      std::memcpy(tail, row, static_cast<size_t>(tail_bytes));
-      block.load(tail, books);
-      add_block<Format, kColumns>(block, columns, n_full, sums);
     }
     for (int c = 0; c < kColumns; ++c) {
       const float mins = kNeedsSums<Format> ? sum8(sums.mins[c]) : 0.0f;
@@ -115,10 +120,50 @@ void dot_rows_of(const WeightRows& weights, const ActivationBlock* const* column
   }
 }
 
+// Rows of 128 elements (MLA's k_b) go in pairs: two rows are one block of 256, met by the
+// column twice. Lane by lane the arithmetic is that of a single row.
+template <typename Format>
+void dot_row_pairs(const WeightRows& weights, const ActivationBlock& column, float* out) {
+  constexpr int kStep = 256 / Format::kBlockElements * Format::kBlockBytes, kHalf = Simd::kVectorsPerBlock / 2;
+  constexpr int kBytes = 256 / Simd::kVectorsPerBlock;
+  const Codebooks& books = codebooks();
+  const uint8_t* end = weights.data + static_cast<size_t>(weights.n_rows) * weights.row_bytes;
+  alignas(32) uint8_t copy[kStep];
+  ActivationBlock twice = column;
+  std::memcpy(twice.codes + 128, column.codes, 128);
+  for (int g = 0; g < 4; ++g) {
+    twice.scales[4 + g] = column.scales[g];
+    twice.sums32[4 + g] = column.sums32[g];
+  }
+  for (int64_t r = 0; r < weights.n_rows; r += 2) {
+    const uint8_t* row = weights.data + static_cast<size_t>(r) * weights.row_bytes;
+    _mm_prefetch(reinterpret_cast<const char*>(row + 4096), _MM_HINT_T0);
+    PreparedBlock<Format> block;
+    block.load(whole_block<Format>(row, end, copy), books);
+    const auto factors = Simd::factors32(block.expanded.scales, twice.scales);
+    Simd::F products[2] = {Simd::zero(), Simd::zero()};
+#pragma GCC unroll 8
+    for (int i = 0; i < Simd::kVectorsPerBlock; ++i)
+      products[i / kHalf] = Simd::fma(Simd::to_float(dot_vector<Format>(block.codes[i], twice.codes + i * kBytes)),
+                                      Simd::spread32(factors, i), products[i / kHalf]);
+    alignas(32) float mins[8] = {};
+    if constexpr (kNeedsSums<Format>)
+      _mm256_store_ps(mins, _mm256_mul_ps(block.expanded.mins[0], _mm256_load_ps(twice.sums32)));
+    for (int64_t i = 0; i < 2 && r + i < weights.n_rows; ++i)
+      out[r + i] = Simd::sum(products[i]) - ((mins[4 * i] + mins[4 * i + 1]) + (mins[4 * i + 2] + mins[4 * i + 3]));
+  }
+}
+
 template <QuantFormat format>
 void dot_rows(const WeightRows& weights, const ActivationBlock* const* columns, int n_columns, float* out,
               int64_t out_stride) {
   using Format = BlockFormat<format>;
+  if constexpr (Format::kBlockElements == 32) {
+    if (weights.n_in == 128 && weights.row_bytes == 4 * Format::kBlockBytes) {
+      for (int c = 0; c < n_columns; ++c) dot_row_pairs<Format>(weights, *columns[c], out + c * out_stride);
+      return;
+    }
+  }
   switch (n_columns) {
     case 1: return dot_rows_of<Format, 1>(weights, columns, out, out_stride);
     case 2: return dot_rows_of<Format, 2>(weights, columns, out, out_stride);
