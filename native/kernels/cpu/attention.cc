@@ -7,9 +7,24 @@ namespace moebius::cpu {
 
 namespace {
 
-constexpr int64_t kSplitKeys = 256;   // keys of one decode job
-constexpr int64_t kDecodeHeads = 8;   // heads of one decode job
+constexpr int64_t kDecodeHeads = 16;  // heads of one decode job
 constexpr int64_t kPrefillColumns = 96;
+
+// Key tiles of decode job s: [split_begin(s), split_begin(s + 1)). Short where few keys must
+// fill all cores, longer further out so that the partial results stay small. A function of
+// the position alone: a row is cut the same way in every batch.
+constexpr int64_t kShortSplits = 32, kShortTiles = 4, kMiddleSplits = 56, kMiddleTiles = 16, kLongTiles = 64;
+constexpr int64_t split_begin(int64_t s) {
+  if (s <= kShortSplits) return s * kShortTiles;
+  const int64_t middle = std::min(s - kShortSplits, kMiddleSplits), rest = s - kShortSplits - middle;
+  return kShortSplits * kShortTiles + middle * kMiddleTiles + rest * kLongTiles;
+}
+constexpr int64_t split_count(int64_t n_keys) {
+  const int64_t n_tiles = (n_keys + kKeyTile - 1) / kKeyTile;
+  int64_t s = 1;
+  while (split_begin(s) < n_tiles) ++s;
+  return s;
+}
 
 // Heads that share keys and values: a kv head of GQA, or all heads of absorbed MLA.
 struct SharedHeads {
@@ -59,7 +74,7 @@ class SharedHeadAttention {
     const int64_t head_jobs = (shape_.heads_per_kv + heads_per_job_ - 1) / heads_per_job_;
     const int64_t row_jobs = (span.n_rows + rows_per_job_ - 1) / rows_per_job_, per_row = shape_.n_kv_heads * head_jobs;
     const bool split = context_.phase == Phase::kDecode;
-    const int64_t n_splits = split ? (span.n_past + span.n_rows + kSplitKeys - 1) / kSplitKeys : 1;
+    const int64_t n_splits = split ? split_count(span.n_past + span.n_rows) : 1;
     const int64_t n_jobs = row_jobs * per_row;
     Parts parts = take_parts(split ? n_jobs * n_splits : 0);
     // Longest rows first: the last ones see the most keys.
@@ -73,7 +88,7 @@ class SharedHeadAttention {
           finish(job, buffers.columns, out);
         } else {
           const int64_t s = i % n_splits, slot = (n_jobs - 1 - i / n_splits) * n_splits + s;
-          attend(job, s * (kSplitKeys / kKeyTile), (s + 1) * (kSplitKeys / kKeyTile), buffers);
+          attend(job, split_begin(s), split_begin(s + 1), buffers);
           parts.save(slot, buffers.columns);
         }
       }

@@ -86,6 +86,15 @@ void merge_parts(const LevelOps& ops, const PartialResult* parts, int64_t n_part
 
 namespace {
 
+// Bytes of n elements of a row (Q8_0: of whole blocks).
+int64_t element_bytes(CacheFormat format, int64_t n) {
+  switch (format) {
+    case CacheFormat::kF32: return n * 4;
+    case CacheFormat::kQ8_0: return n / kCacheBlockElements * static_cast<int64_t>(kCacheBlockBytes);
+    default: return n * 2;
+  }
+}
+
 void load_row(const LevelOps& ops, const CacheRows& rows, const uint8_t* src, int64_t offset, int64_t n, float* buffer, float* out) {
   switch (rows.format) {
     case CacheFormat::kF32: ops.load_floats(QuantFormat::kF32, src + offset * 4, n, out); return;
@@ -105,7 +114,12 @@ void load_row(const LevelOps& ops, const CacheRows& rows, const uint8_t* src, in
 
 void load_key_tile(const LevelOps& ops, const CacheRows& rows, int64_t first, int64_t end_key, int64_t offset,
                    int64_t n, int64_t stride, float* buffer, float* out) {
+  // The rows of the next tile lie a whole row apart each: no hardware stream finds them.
+  const int64_t first_byte = element_bytes(rows.format, offset), n_bytes = element_bytes(rows.format, n);
   for (int64_t i = 0; i < kKeyTile; ++i, out += stride) {
+    const uint8_t* ahead = rows.data + static_cast<size_t>(first + kKeyTile + i) * rows.row_bytes + first_byte;
+    if (first + kKeyTile + i < end_key)
+      for (int64_t byte = 0; byte < n_bytes; byte += 64) __builtin_prefetch(ahead + byte);
     const bool exists = first + i < end_key;
     if (exists) load_row(ops, rows, rows.data + static_cast<size_t>(first + i) * rows.row_bytes, offset, n, buffer, out);
     std::fill(out + (exists ? n : 0), out + stride, 0.0f);
