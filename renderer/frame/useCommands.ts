@@ -2,6 +2,7 @@ import { computed, type ComputedRef } from 'vue'
 import { useI18n } from 'vue-i18n'
 import { useRouter } from 'vue-router'
 import type { IconName } from '../components/icons'
+import { copyText } from '../composables/useCopy'
 import { keysOf, type ShortcutId } from '../composables/useShortcuts'
 import { panels } from '../router'
 import { useConnectionStore } from '../stores/connection'
@@ -67,7 +68,7 @@ function useFrameCommands(): ComputedRef<Command[]> {
       action('strip', 'strip', t('palette.toggleStrip'), () => { if (!frame.run('toggleStrip')) void settings.update({ showRoutingStrip: !settings.values?.showRoutingStrip }) }, 'toggleStrip'),
       action('list', 'sidebar', t('palette.toggleList'), () => { frame.listOpen = !frame.listOpen }, 'toggleList'),
       action('server', 'server', t('palette.toggleServer'), () => { void (running ? server.stop() : server.start()) }),
-      ...(running && server.status?.urls[0] ? [action('copyUrl', 'copy', t('palette.copyUrl'), () => { void navigator.clipboard.writeText(server.status?.urls[0] ?? '') })] : []),
+      ...(running && server.status?.urls[0] ? [action('copyUrl', 'copy', t('palette.copyUrl'), () => { void copyText(server.status?.urls[0] ?? '') })] : []),
       ...panels.map(panel => action(`panel:${panel}`, panel, t('palette.goTo', { panel: t(`nav.${panel}`) }), () => { void router.push(`/${panel}`) }, panelShortcuts[panel])),
     ]
   })

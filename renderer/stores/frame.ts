@@ -6,6 +6,8 @@ import type { ShortcutId } from '../composables/useShortcuts'
 export const useFrameStore = defineStore('frame', () => {
   const paletteOpen = ref(false)
   const listOpen = ref(true)
+  // What is being written in each chat and not sent yet; a draft that has no name is ''.
+  const composing = ref<Record<string, string>>({})
   const handlers = new Map<ShortcutId, () => boolean>()
 
   // The view on screen takes a shortcut; the returned function gives it back.
@@ -14,5 +16,5 @@ export const useFrameStore = defineStore('frame', () => {
     return () => { if (handlers.get(id) === run) handlers.delete(id) }
   }
 
-  return { paletteOpen, listOpen, handle, run: (id: ShortcutId): boolean => handlers.get(id)?.() ?? false }
+  return { paletteOpen, listOpen, composing, handle, run: (id: ShortcutId): boolean => handlers.get(id)?.() ?? false }
 })

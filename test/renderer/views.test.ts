@@ -211,3 +211,16 @@ it('offers to start a host that failed too often, before anything else is known'
   await flushPromises()
   expect(fake.calls.at(-1)?.method).toBe('host.restart')
 })
+
+it('keeps what is being written in each chat', async () => {
+  fake.conversations.set('c1', conversation())
+  fake.conversations.set('c2', conversation({ id: 'c2', title: 'Other' }))
+  fake.set('conversations', [...fake.conversations.values()])
+  mounted = await mountInWindow(ChatView, { path: '/chat/c1' })
+  const area = mounted.wrapper.get('textarea')
+  await area.setValue('half a thought')
+  await mounted.router.push('/chat/c2')
+  await vi.waitFor(() => { expect(area.element.value).toBe('') })
+  await mounted.router.push('/chat/c1')
+  await vi.waitFor(() => { expect(area.element.value).toBe('half a thought') })
+})
