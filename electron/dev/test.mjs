@@ -59,6 +59,14 @@ async function nativeTests(name, options, layers) {
   }
 }
 
+// Instructions per weight of the main kernels, against the stored counts.
+async function instructions(node) {
+  const { code, output } = await execute(node, ['test/bench/instructions.mjs'])
+  const line = output.match(/^(\d+) passed, (\d+) failed, (\d+) skipped$/m)
+  count(line ? { passed: Number(line[1]), failed: Number(line[2]), skipped: Number(line[3]) } : { failed: 1 })
+  if (code !== 0) say(`FAILED instructions (exit code ${code})`)
+}
+
 async function vitest(node, project) {
   mkdirSync(work, { recursive: true })
   const report = join(work, `vitest-${project}.json`)
@@ -99,6 +107,7 @@ await main(async () => {
     types: () => verdict('types', ...tool('electron/dev/typecheck.mjs')),
     layers: () => verdict('layers', ...tool('node_modules/dependency-cruiser/bin/dependency-cruise.mjs', '--config', '.dependency-cruiser.cjs', 'electron', 'renderer')),
     native: () => nativeTests('tests', [], []),
+    instructions: () => instructions(node),
     sanitize: () => nativeTests('sanitize', ['-DMOEBIUS_SANITIZE=ON', '-DCMAKE_BUILD_TYPE=RelWithDebInfo'], ['base', 'quant', 'formats', 'tokenizer', 'sampling', 'kernels']),
     unit: async () => {
       await buildNative()
