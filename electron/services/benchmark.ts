@@ -4,7 +4,7 @@
 // Before the tests the machine is measured with the same threads: each speed is also told as a
 // share of the limit that it runs against.
 import { availableParallelism, cpus } from 'node:os'
-import type { ModelCard } from '../contract'
+import { WorkbenchError, type ModelCard } from '../contract'
 import type { CacheFormat, Engine, EngineModel, EngineSession, MeasuredPeaks, Sampling } from '../engine/types'
 
 export interface BenchmarkRequest {
@@ -84,11 +84,15 @@ function testsOf(request: BenchmarkRequest): Test[] {
 
 // Milliseconds of each repetition.
 async function measure(model: EngineModel, test: Test, request: BenchmarkRequest): Promise<number[]> {
-  const session = model.createSession({ maxSeqLen: test.depth + test.nPrompt + test.nGenerate + 2, cacheFormat: request.cacheFormat })
+  // The last token drawn is never put into the cache: a test as long as the model's context fits.
+  const needed = test.depth + test.nPrompt + test.nGenerate + 2
+  const maxSeqLen = model.card.maxSeqLen > 0 ? Math.min(needed, model.card.maxSeqLen) : needed
+  const session = model.createSession({ maxSeqLen, cacheFormat: request.cacheFormat })
   try {
     const samples: number[] = []
     for (let i = 0; i <= request.repetitions; ++i) {
       const milliseconds = test.nGenerate > 0 ? await timeDecode(model, session, test, request.signal) : await timePrefill(model, session, test, request.signal)
+      if (request.signal?.aborted) throw new WorkbenchError('E_CANCELLED', 'The benchmark was interrupted.')
       if (i > 0) samples.push(milliseconds)
     }
     return samples
@@ -117,6 +121,9 @@ async function timeDecode(model: EngineModel, session: EngineSession, test: Test
   const options = { onToken: () => undefined, ...(signal && { signal }) }
   // The first token comes out of the prompt; the following nGenerate are decode steps.
   const result = await session.generate({ tokens, maxTokens: test.nGenerate + 1, sampling: greedy, ignoreEndOfGeneration: true }, options)
+  if (result.generatedTokens <= test.nGenerate && result.stopReason !== 'cancelled') {
+    throw new WorkbenchError('E_CONTEXT_LENGTH', `${test.nGenerate} tokens behind ${tokens.length} do not fit this model's context of ${model.card.maxSeqLen}.`, { hint: 'Ask for fewer tokens.' })
+  }
   return result.decodeMs
 }
 

@@ -1,4 +1,5 @@
 // Measuring the machine from the command line, and the shares of its limits that bench prints.
+import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createNativeEngine } from '../../electron/engine/native'
 import { findAddon } from '../../electron/engine/native-addon'
@@ -38,6 +39,23 @@ describe('moebius bench', () => {
       expect(record.limit_percent).toBeCloseTo(100 * record.avg_ts * record.limit_per_token / record.limit_per_second, 6)
       expect(record.limit_percent).toBeGreaterThan(0)
     }
+  })
+
+  it('writes no speed of a test that was interrupted', async () => {
+    const abort = new AbortController()
+    const engine = new TinyEngine({ onToken: count => { if (count === 5) abort.abort() } })
+    expect(await cli(engine, ['bench', 'm', '-p', '0', '-n', '20', '-r', '2', '--json'], { signal: abort.signal })).toMatchObject({ code: 130, out: '' })
+    expect([engine.closed, engine.sessions]).toEqual([1, 0])
+  })
+
+  it.runIf(findAddon() !== undefined)('runs tests as long as the context, and says when they are longer', async () => {
+    const demo = resolve('resources/models/moebius-demo-6m.gguf')
+    const [pp] = json(await cli(createNativeEngine(), ['bench', demo, '-p', '512', '-n', '0', '-r', '1', '--json'])) as [BenchmarkRecord]
+    expect(pp.n_prompt).toBe(512)
+    expect(pp.limit_percent).toBeGreaterThan(0)
+    const long = await cli(createNativeEngine(), ['bench', demo, '-p', '0', '-n', '512', '-r', '1'])
+    expect(long).toMatchObject({ code: 1, out: '' })
+    expect(long.error).toContain('do not fit this model\'s context of 512')
   })
 
   it('divides the prompts of quantised models by the int8 peak, unless activations stay exact', async () => {
