@@ -39,7 +39,7 @@ export class ConversationService {
     const words = search.trim()
     const [where, values] = words === '' ? ['', []] : searchCondition(words)
     return this.db.prepare(`SELECT c.*, (SELECT count(*) FROM message m WHERE m.conversation_id = c.id) AS n_messages
-      FROM conversation c WHERE c.deleted_at IS NULL ${where} ORDER BY c.updated_at DESC, c.id`).all(...values).map(toSummary)
+      FROM conversation c WHERE c.deleted_at IS NULL ${where} ORDER BY c.updated_at DESC, c.rowid DESC`).all(...values).map(toSummary)
   }
 
   // Throws E_NOT_FOUND.
