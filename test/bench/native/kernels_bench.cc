@@ -29,12 +29,16 @@ struct Setup {
   Setup(std::string wanted, int n_threads) : filter(std::move(wanted)), pool(n_threads) {}
 };
 
-// Weight bytes: random, with every 16-bit field a small positive half so that no NaN slows things.
-PageBuffer random_weights(size_t bytes) {
+// Weight bytes: random, with every 16-bit field a positive half of ordinary size, or (for
+// formats with one-byte scales) every byte such a scale: denormals would slow things.
+PageBuffer random_weights(size_t bytes, bool byte_scales = false) {
   PageBuffer buffer(bytes);
   std::mt19937 random(1);
   auto* words = buffer.as<uint32_t>();
-  for (size_t i = 0; i < bytes / 4; ++i) words[i] = static_cast<uint32_t>(random()) & 0x2fff2fff;
+  for (size_t i = 0; i < bytes / 4; ++i) {
+    const auto bits = static_cast<uint32_t>(random());
+    words[i] = byte_scales ? (bits & 0x1f1f1f1f) | 0x60606060 : (bits & 0x0fff0fff) | 0x20002000;
+  }
   return buffer;
 }
 
@@ -68,8 +72,9 @@ void bench_matmul(Setup& setup, const char* level, const QuantFormatInfo& info, 
   weights.n_out = n_out;
   weights.row_bytes = quant_row_bytes(info.format, n_in);
   weights.matrix_stride = weights.row_bytes * static_cast<size_t>(n_out);
-  static PageBuffer buffer = random_weights(size_t{65536} * 2048 * 4);
-  weights.data = buffer.data();
+  static PageBuffer halves = random_weights(size_t{65536} * 2048 * 4), bytes_only = random_weights(size_t{65536} * 2048, true);
+  const bool byte_scales = info.format == QuantFormat::kMXFP4 || info.format == QuantFormat::kNVFP4;
+  weights.data = byte_scales ? bytes_only.data() : halves.data();
   std::vector<float> x(static_cast<size_t>(n_in * n_tokens)), y(static_cast<size_t>(n_out * n_tokens));
   for (size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i));
   Scratch scratch;
