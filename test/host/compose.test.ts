@@ -2,7 +2,7 @@
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { afterEach, expect, test } from 'vitest'
-import { contract, decodeRoutingFrame, type ChatEvent, type Contract, type ModelEntry, type Scope, type ServerStatus, type Settings } from '../../electron/contract'
+import { contract, decodeRoutingFrame, type CalibrationStatus, type ChatEvent, type Contract, type ModelEntry, type Scope, type ServerStatus, type Settings } from '../../electron/contract'
 import { createClient, memoryWirePair, type Client } from '../../electron/contract/rpc'
 import { contractHash } from '../../electron/contract/rpc/contract-hash'
 import { createHost, type Host, type HostOptions } from '../../electron/host/compose'
@@ -37,6 +37,26 @@ test('tells what it is, and keeps what needs another scope', async () => {
   const guest = join(['infer'])
   expect(await codeOf(guest.call('host.info', {}))).toBe('no error')
   expect(await codeOf(guest.call('models.import', { paths: ['/x'] }))).toBe('E_SCOPE')
+})
+
+test('measures the machine when it is first asked, and tells every window how far it is', async () => {
+  const { engine, client, folder, host, join } = await open({ calibrateDelayMs: 20 })
+  const seen: CalibrationStatus[] = []
+  join().watch('engine.calibration', status => { seen.push(status) })
+  await until(() => seen.length === 1, 'the status arrives')
+  expect(seen[0]).toEqual({ phase: 'idle', progress: 0 })
+  expect(await codeOf(join(['infer']).call('engine.calibrate', { again: false }))).toBe('E_SCOPE')
+  const measured = await client.call('engine.calibrate', { again: false })
+  expect(measured).toMatchObject({ cpuBrand: 'Fake CPU', threads: 2, readBytesPerSecond: 1e10 })
+  await until(() => seen.at(-1)?.phase === 'idle', 'the measurement is over')
+  expect(seen.some(({ phase, progress }) => phase === 'measuring' && progress > 0)).toBe(true)
+  expect(seen.at(-1)).toEqual({ phase: 'idle', progress: 0, calibration: measured })
+  expect((await client.call('engine.calibrate', { again: true })).readBytesPerSecond).toBe(2e10)
+  await host.close()
+  // The next host of the folder knows it.
+  const next = await open({}, { dataDir: folder })
+  expect((await next.client.call('engine.calibrate', { again: false })).readBytesPerSecond).toBe(2e10)
+  expect([engine.nCalibrations, next.engine.nCalibrations]).toEqual([2, 0])
 })
 
 test('two hosts never share a data folder', async () => {
