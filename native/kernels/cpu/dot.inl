@@ -1,9 +1,7 @@
 // Row dots on raw blocks: each weight byte is read once, expanded in registers and used
 // for up to kMaxColumns activation rows. Included by one .cc file per level.
 #include "kernels/cpu/activations.h"
-#include "kernels/cpu/expand_iq.h"
-#include "kernels/cpu/expand_k.h"
-#include "kernels/cpu/expand_small.h"
+#include "kernels/cpu/expand_formats.h"
 #include "kernels/cpu/level_ops.h"
 
 namespace moebius::cpu {
@@ -21,12 +19,9 @@ struct PreparedBlock {
   Simd::I codes[Simd::kVectorsPerBlock];
   Expanded expanded;
 
-  void load(const uint8_t* p, const Codebooks& books) {
-    Format::expand(p, books, expanded);
+  void load(const uint8_t* p, const Grids& grids) {
     constexpr int kOffset = Format::kSigned ? Simd::kSignedOffset : Format::kOffset;
-    if constexpr (Format::kSigned)
-      for (__m256i& group : expanded.codes) group = Simd::prepare_signed(group);
-    for (int i = 0; i < Simd::kVectorsPerBlock; ++i) codes[i] = Simd::code_vector(expanded.codes, i);
+    expand_codes<Format>(p, grids, codes, expanded);
     if constexpr (kOffset != 0) {
       // (code - offset) * scale = code * scale - min
       for (int half = 0; half < (Format::kGroup == 16 ? 2 : 1); ++half)
@@ -93,7 +88,7 @@ inline const uint8_t* whole_block(const uint8_t* p, const uint8_t* end, uint8_t*
 template <typename Format, int kColumns>
 void dot_rows_of(const WeightRows& weights, const ActivationBlock* const* columns, float* out, int64_t out_stride) {
   constexpr int kStep = 256 / Format::kBlockElements * Format::kBlockBytes;
-  const Codebooks& books = codebooks();
+  const Grids grids = find_grids();
   const int64_t n_blocks = activation_blocks(weights.n_in);
   const uint8_t* end = weights.data + static_cast<size_t>(weights.n_rows) * weights.row_bytes;
   alignas(32) uint8_t copy[kStep];
@@ -110,7 +105,7 @@ void dot_rows_of(const WeightRows& weights, const ActivationBlock* const* column
       if constexpr (kStep > 64) _mm_prefetch(reinterpret_cast<const char*>(row + 4160), _MM_HINT_T0);
       if constexpr (kStep > 128) _mm_prefetch(reinterpret_cast<const char*>(row + 4224), _MM_HINT_T0);
       PreparedBlock<Format> block;
-      block.load(whole_block<Format>(row, end, copy), books);
+      block.load(whole_block<Format>(row, end, copy), grids);
       add_block<Format, kColumns>(block, columns, b, sums);
     }
     for (int c = 0; c < kColumns; ++c) {
@@ -126,7 +121,7 @@ template <typename Format>
 void dot_row_pairs(const WeightRows& weights, const ActivationBlock& column, float* out) {
   constexpr int kStep = 256 / Format::kBlockElements * Format::kBlockBytes, kHalf = Simd::kVectorsPerBlock / 2;
   constexpr int kBytes = 256 / Simd::kVectorsPerBlock;
-  const Codebooks& books = codebooks();
+  const Grids grids = find_grids();
   const uint8_t* end = weights.data + static_cast<size_t>(weights.n_rows) * weights.row_bytes;
   alignas(32) uint8_t copy[kStep];
   ActivationBlock twice = column;
@@ -139,7 +134,7 @@ void dot_row_pairs(const WeightRows& weights, const ActivationBlock& column, flo
     const uint8_t* row = weights.data + static_cast<size_t>(r) * weights.row_bytes;
     _mm_prefetch(reinterpret_cast<const char*>(row + 4096), _MM_HINT_T0);
     PreparedBlock<Format> block;
-    block.load(whole_block<Format>(row, end, copy), books);
+    block.load(whole_block<Format>(row, end, copy), grids);
     const auto factors = Simd::factors32(block.expanded.scales, twice.scales);
     Simd::F products[2] = {Simd::zero(), Simd::zero()};
 #pragma GCC unroll 8

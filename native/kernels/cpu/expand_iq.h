@@ -51,6 +51,7 @@ struct GridFormat : SuperFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kIQ2_XXS> : GridFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kIQ2_XXS;
   static constexpr int kBlockBytes = 66;
   static void expand(const uint8_t* p, const Codebooks& books, Expanded& out) {
     const auto* block = reinterpret_cast<const BlockIQ2_XXS*>(p);
@@ -67,6 +68,7 @@ struct BlockFormat<QuantFormat::kIQ2_XXS> : GridFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kIQ2_XS> : GridFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kIQ2_XS;
   static constexpr int kBlockBytes = 74;
   static constexpr int kGroup = 16;
   static void expand(const uint8_t* p, const Codebooks& books, Expanded& out) {
@@ -86,6 +88,7 @@ struct BlockFormat<QuantFormat::kIQ2_XS> : GridFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kIQ2_S> : GridFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kIQ2_S;
   static constexpr int kBlockBytes = 82;
   static constexpr int kGroup = 16;
   static void expand(const uint8_t* p, const Codebooks& books, Expanded& out) {
@@ -112,6 +115,7 @@ inline __m256i grid4(const int8_t (*grid)[4], const Index& index) {
 
 template <>
 struct BlockFormat<QuantFormat::kIQ3_XXS> : GridFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kIQ3_XXS;
   static constexpr int kBlockBytes = 98;
   static void expand(const uint8_t* p, const Codebooks& books, Expanded& out) {
     const auto* block = reinterpret_cast<const BlockIQ3_XXS*>(p);
@@ -126,6 +130,7 @@ struct BlockFormat<QuantFormat::kIQ3_XXS> : GridFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kIQ3_S> : SuperFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kIQ3_S;
   static constexpr int kBlockBytes = 110;
   static constexpr int kOffset = 16;
   static void expand(const uint8_t* p, const Codebooks& books, Expanded& out) {
@@ -153,6 +158,7 @@ inline __m256i shifted_grid_codes(__m256i grid, uint32_t minus) {
 
 template <>
 struct BlockFormat<QuantFormat::kIQ1_S> : SuperFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kIQ1_S;
   static constexpr int kBlockBytes = 50;
   static constexpr int kOffset = 16;
   static void expand(const uint8_t* p, const Codebooks& books, Expanded& out) {
@@ -170,23 +176,29 @@ struct BlockFormat<QuantFormat::kIQ1_S> : SuperFormat {
   }
 };
 
+// d * (2 s + 1) / 8 with d in the top nibbles of the four words.
+inline void iq1_m_scales(const BlockIQ1_M* block, Expanded& out) {
+  const auto packed = load_as<uint64_t>(block->scales);
+  const auto d_bits = static_cast<uint16_t>(_pext_u64(packed, 0xf000f000f000f000ull));
+  const float d = f16_value(&d_bits);
+  // Four 3-bit scales in the low 12 bits of each word.
+  const uint64_t steps = _pext_u64(packed, 0x0fff0fff0fff0fffull);
+  const auto values = [](uint64_t bits) {
+    return u8_values(_mm_cvtsi64_si128(static_cast<long long>(_pdep_u64(bits, 0x0707070707070707ull))));
+  };
+  out.scales[0] = half_step(values(steps), d, 0.25f);
+  out.scales[1] = half_step(values(steps >> 24), d, 0.25f);
+}
+
 template <>
 struct BlockFormat<QuantFormat::kIQ1_M> : SuperFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kIQ1_M;
   static constexpr int kBlockBytes = 56;
   static constexpr int kGroup = 16;
   static constexpr int kOffset = 16;
   static void expand(const uint8_t* p, const Codebooks& books, Expanded& out) {
     const auto* block = reinterpret_cast<const BlockIQ1_M*>(p);
-    const auto packed = load_as<uint64_t>(block->scales);
-    const auto d_bits = static_cast<uint16_t>(_pext_u64(packed, 0xf000f000f000f000ull));
-    const float d = f16_value(&d_bits);
-    // Four 3-bit scales in the low 12 bits of each word.
-    const uint64_t steps = _pext_u64(packed, 0x0fff0fff0fff0fffull);
-    const auto values = [](uint64_t bits) {
-      return u8_values(_mm_cvtsi64_si128(static_cast<long long>(_pdep_u64(bits, 0x0707070707070707ull))));
-    };
-    out.scales[0] = half_step(values(steps), d, 0.25f);
-    out.scales[1] = half_step(values(steps >> 24), d, 0.25f);
+    iq1_m_scales(block, out);
     for (int g = 0; g < 8; ++g) {
       const auto high = load_as<uint16_t>(block->qh + 2 * g);
       const auto index = [&](int l) { return block->qs[4 * g + l] | (((high >> (4 * l)) & 7) << 8); };
@@ -198,6 +210,7 @@ struct BlockFormat<QuantFormat::kIQ1_M> : SuperFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kIQ4_XS> : SuperFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kIQ4_XS;
   static constexpr int kBlockBytes = 136;
   static constexpr bool kSigned = true;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {

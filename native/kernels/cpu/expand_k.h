@@ -31,6 +31,7 @@ inline void k_scales(const uint8_t* packed, float d, float dmin, Expanded& out) 
 
 template <>
 struct BlockFormat<QuantFormat::kQ4_K> : SuperFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kQ4_K;
   static constexpr int kBlockBytes = 144;
   static constexpr bool kHasMin = true;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
@@ -46,6 +47,7 @@ struct BlockFormat<QuantFormat::kQ4_K> : SuperFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kQ5_K> : SuperFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kQ5_K;
   static constexpr int kBlockBytes = 176;
   static constexpr bool kHasMin = true;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
@@ -62,6 +64,7 @@ struct BlockFormat<QuantFormat::kQ5_K> : SuperFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kQ6_K> : SuperFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kQ6_K;
   static constexpr int kBlockBytes = 210;
   static constexpr int kGroup = 16;
   static constexpr int kOffset = 32;
@@ -84,6 +87,7 @@ struct BlockFormat<QuantFormat::kQ6_K> : SuperFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kQ2_K> : SuperFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kQ2_K;
   static constexpr int kBlockBytes = 84;
   static constexpr int kGroup = 16;
   static constexpr bool kHasMin = true;
@@ -105,6 +109,7 @@ struct BlockFormat<QuantFormat::kQ2_K> : SuperFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kQ3_K> : SuperFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kQ3_K;
   static constexpr int kBlockBytes = 110;
   static constexpr int kGroup = 16;
   static constexpr int kOffset = 4;
@@ -131,6 +136,7 @@ struct BlockFormat<QuantFormat::kQ3_K> : SuperFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kTQ2_0> : SuperFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kTQ2_0;
   static constexpr int kBlockBytes = 66;
   static constexpr int kOffset = 1;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
@@ -142,6 +148,7 @@ struct BlockFormat<QuantFormat::kTQ2_0> : SuperFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kTQ1_0> : SuperFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kTQ1_0;
   static constexpr int kBlockBytes = 54;
   static constexpr int kOffset = 1;
   // ((byte * power mod 256) * 3) >> 8 of every byte.

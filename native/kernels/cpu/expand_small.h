@@ -26,6 +26,7 @@ alignas(16) constexpr int8_t kE2m1Codes[16] = {16, 17, 18, 19, 20, 22, 24, 28, 1
 
 template <>
 struct BlockFormat<QuantFormat::kQ8_0> : SmallFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kQ8_0;
   static constexpr int kBlockBytes = 34;
   static constexpr bool kSigned = true;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
@@ -36,6 +37,7 @@ struct BlockFormat<QuantFormat::kQ8_0> : SmallFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kQ4_0> : SmallFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kQ4_0;
   static constexpr int kBlockBytes = 18;
   static constexpr int kOffset = 8;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
@@ -46,6 +48,7 @@ struct BlockFormat<QuantFormat::kQ4_0> : SmallFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kQ4_1> : SmallFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kQ4_1;
   static constexpr int kBlockBytes = 20;
   static constexpr bool kHasMin = true;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
@@ -61,6 +64,7 @@ inline __m256i nibbles_with_fifth_bit(const uint8_t* high_bits, const uint8_t* p
 
 template <>
 struct BlockFormat<QuantFormat::kQ5_0> : SmallFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kQ5_0;
   static constexpr int kBlockBytes = 22;
   static constexpr int kOffset = 16;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
@@ -72,6 +76,7 @@ struct BlockFormat<QuantFormat::kQ5_0> : SmallFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kQ5_1> : SmallFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kQ5_1;
   static constexpr int kBlockBytes = 24;
   static constexpr bool kHasMin = true;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
@@ -84,6 +89,7 @@ struct BlockFormat<QuantFormat::kQ5_1> : SmallFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kIQ4_NL> : SmallFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kIQ4_NL;
   static constexpr int kBlockBytes = 18;
   static constexpr bool kSigned = true;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
@@ -94,6 +100,7 @@ struct BlockFormat<QuantFormat::kIQ4_NL> : SmallFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kMXFP4> : SmallFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kMXFP4;
   static constexpr int kBlockBytes = 17;
   static constexpr int kOffset = 16;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
@@ -110,6 +117,7 @@ struct BlockFormat<QuantFormat::kMXFP4> : SmallFormat {
 
 template <>
 struct BlockFormat<QuantFormat::kNVFP4> : SmallFormat {
+  static constexpr QuantFormat kFormat = QuantFormat::kNVFP4;
   static constexpr int kBlockElements = 64;
   static constexpr int kBlockBytes = 36;
   static constexpr int kGroup = 16;

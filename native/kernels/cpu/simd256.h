@@ -96,6 +96,7 @@ struct Simd {
   static F to_float(I v) { return _mm256_cvtepi32_ps(v); }
   static I load_int(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   static I load_aligned(const void* p) { return _mm256_load_si256(static_cast<const __m256i*>(p)); }
+  static I add_bytes(I v, int n) { return _mm256_add_epi8(v, _mm256_set1_epi8(static_cast<char>(n))); }
   static void store_int(void* p, I v) { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
   // 8 x 8 words, rows to columns.
   static void transpose(I* r) {

@@ -76,6 +76,7 @@ struct Simd {
   static F to_float(I v) { return _mm512_cvtepi32_ps(v); }
   static I load_int(const void* p) { return _mm512_loadu_si512(p); }
   static I load_aligned(const void* p) { return _mm512_load_si512(p); }
+  static I add_bytes(I v, int n) { return _mm512_add_epi8(v, _mm512_set1_epi8(static_cast<char>(n))); }
   static void store_int(void* p, I v) { _mm512_storeu_si512(p, v); }
   // 16 x 16 words, rows to columns.
   static void transpose(I* r) {

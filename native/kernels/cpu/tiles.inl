@@ -1,7 +1,5 @@
 // Expansion of weight tiles and the tile products; layouts in tiles.h. One .cc per level.
-#include "kernels/cpu/expand_iq.h"
-#include "kernels/cpu/expand_k.h"
-#include "kernels/cpu/expand_small.h"
+#include "kernels/cpu/expand_formats.h"
 #include "kernels/cpu/level_ops.h"
 #include "kernels/cpu/tiles.h"
 
@@ -25,17 +23,6 @@ constexpr TileMode tile_mode() {
   return Format::kSigned && Simd::kSignedOffset == 0 ? TileMode::kSigned : TileMode::kOffset;
 }
 
-// Moves the codes of an offset format to the common offset.
-template <typename Format>
-inline void normalise(Expanded& block) {
-  if constexpr (Format::kSigned) {
-    for (__m256i& group : block.codes) group = Simd::prepare_signed(group);
-  } else if constexpr (!Format::kHasMin) {
-    const __m256i shift = _mm256_set1_epi8(static_cast<char>(kTileOffset - Format::kOffset));
-    for (__m256i& group : block.codes) group = _mm256_add_epi8(group, shift);
-  }
-}
-
 // rows [kLanes, 16] floats -> out [16, kLanes]
 inline void transpose_factors(const float* rows, int count, float* out) {
   for (int begin = 0; begin < count; begin += kLanes) {
@@ -51,7 +38,7 @@ void expand_tile(const WeightRows& rows, int64_t block_index, TileBlock* out) {
   using Format = BlockFormat<format>;
   constexpr int kStep = 256 / Format::kBlockElements * Format::kBlockBytes;
   constexpr int kFactors = 256 / Format::kGroup;
-  const Codebooks& books = codebooks();
+  const Grids grids = find_grids();
   const int64_t elements = rows.n_in - block_index * 256;
   const int64_t bytes = elements / Format::kBlockElements * Format::kBlockBytes;
   alignas(64) uint8_t codes[kLanes][256];
@@ -68,10 +55,13 @@ void expand_tile(const WeightRows& rows, int64_t block_index, TileBlock* out) {
         p = tail;
       }
       Expanded block;
-      Format::expand(p, books, block);
-      normalise<Format>(block);
-      for (int i = 0; i < Simd::kVectorsPerBlock; ++i)
-        Simd::store_int(codes[r] + i * (256 / Simd::kVectorsPerBlock), Simd::code_vector(block.codes, i));
+      Simd::I vectors[Simd::kVectorsPerBlock];
+      expand_codes<Format>(p, grids, vectors, block);
+      for (int i = 0; i < Simd::kVectorsPerBlock; ++i) {
+        // Offset formats move to the common offset.
+        if constexpr (!Format::kHasMin && !Format::kSigned) vectors[i] = Simd::add_bytes(vectors[i], kTileOffset - Format::kOffset);
+        Simd::store_int(codes[r] + i * (256 / Simd::kVectorsPerBlock), vectors[i]);
+      }
       for (int half = 0; half < kFactors / 8; ++half) {
         _mm256_store_ps(scales[r] + 8 * half, block.scales[half]);
         if constexpr (Format::kHasMin) _mm256_store_ps(mins[r] + 8 * half, block.mins[half]);
