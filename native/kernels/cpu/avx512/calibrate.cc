@@ -16,13 +16,13 @@ float int8_rounds(int64_t n_rounds) {
 __attribute__((target("avx512bf16"))) float bf16_rounds(int64_t n_rounds) {
   // 0x3f80 is 1.0 in bfloat16. A lambda would lose the target, so the rounds are written out.
   __m512i x = _mm512_set1_epi16(0x3f80);
-  __m512 sums[8];
+  __m512 sums[kSums];
   for (__m512& sum : sums) {
     sum = _mm512_setzero_ps();
     hide(sum);
   }
   for (int64_t round = 0; round < n_rounds; ++round) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (__m512& sum : sums) {
       hide(x);
       sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(x));
@@ -36,6 +36,6 @@ __attribute__((target("avx512bf16"))) float bf16_rounds(int64_t n_rounds) {
 }  // namespace
 
 PeakLoops avx512_peak_loops() { return simd_peak_loops(int8_rounds); }
-PeakLoop avx512_bf16_dot_loop() { return {bf16_rounds, 2.0 * 32 * 8}; }
+PeakLoop avx512_bf16_dot_loop() { return {bf16_rounds, 2.0 * 32 * kSums}; }
 
 }  // namespace moebius::cpu
