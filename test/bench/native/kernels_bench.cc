@@ -18,10 +18,6 @@ namespace {
 using namespace moebius;
 using namespace moebius::bench;
 
-struct Peaks {
-  double bytes = 0, int8 = 0, f32 = 0;
-};
-
 struct Setup {
   std::string filter;
   ThreadPool pool;
@@ -218,7 +214,7 @@ bool wanted(const Setup& setup, const std::string& name) { return name.find(setu
 int main(int argc, char** argv) {
   Setup setup(argc > 1 ? argv[1] : "", argc > 2 ? std::atoi(argv[2]) : 0);
   const int n = setup.pool.size();
-  setup.peaks = {measure_read_bandwidth(n), measure_int8_peak(n), measure_f32_peak(n)};
+  setup.peaks = measure_peaks(setup.pool, cpu_backend().level());
   std::printf("%d threads: read %.1f GB/s, int8 %.0f GOP/s, f32 %.0f GFLOP/s\n", n, setup.peaks.bytes / 1e9, setup.peaks.int8 / 1e9, setup.peaks.f32 / 1e9);
   std::vector<std::string> levels = cpu_levels();
   levels.erase(levels.begin());

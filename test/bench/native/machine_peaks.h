@@ -1,7 +1,9 @@
 // What the machine can do at most, measured: the denominators of every percentage.
 #pragma once
 
-#include <cstdint>
+#include <string>
+
+#include "base/thread_pool.h"
 
 namespace moebius::bench {
 
@@ -16,10 +18,10 @@ class Stopwatch {
   double start_;
 };
 
-// Bytes per second all threads of a pool read from memory, in order.
-double measure_read_bandwidth(int n_threads);
-// Operations per second of the widest int8 dot and of the f32 multiply-add, registers only.
-double measure_int8_peak(int n_threads);
-double measure_f32_peak(int n_threads);
+struct Peaks {
+  double bytes = 0, int8 = 0, f32 = 0;  // per second: bytes read, int8 and f32 operations
+};
+// All threads of the pool at one level of the CPU backend.
+Peaks measure_peaks(ThreadPool&, const std::string& level);
 
 }  // namespace moebius::bench
