@@ -38,6 +38,15 @@ describe.skipIf(missing !== undefined)('the window', () => {
     await page.getByRole('button', { name: 'New chat' }).click()
     await page.waitForURL('**/#/chat/new')
   }
+  // At this temperature the model hardly ever ends by itself.
+  async function newRamblingChat(): Promise<void> {
+    await newChat()
+    await page.getByRole('button', { name: 'Sampling and system prompt' }).click()
+    await page.getByRole('spinbutton', { name: 'Temperature' }).fill('8')
+    await page.getByRole('spinbutton', { name: 'Temperature' }).press('Tab')
+    await page.waitForTimeout(400)
+    await page.keyboard.press('Escape')
+  }
   async function command(text: string): Promise<void> {
     await page.keyboard.press('Control+k')
     await page.locator('.palette-input').fill(text)
@@ -94,7 +103,7 @@ describe.skipIf(missing !== undefined)('the window', () => {
   })
 
   it('stops with Escape and says so', async () => {
-    await newChat()
+    await newRamblingChat()
     await ask('Tell me a short story.')
     await page.locator('article.answer .answer-text').waitFor()
     await page.keyboard.press('Escape')
@@ -103,7 +112,7 @@ describe.skipIf(missing !== undefined)('the window', () => {
   })
 
   it('goes on with a running answer after the page was loaded again', async () => {
-    await newChat()
+    await newRamblingChat()
     await ask('Can you tell me a story?')
     await page.locator('article.answer .answer-text').waitFor()
     await page.reload()
@@ -231,6 +240,61 @@ describe.skipIf(missing !== undefined)('the window', () => {
       await page.waitForTimeout(350)
       expect(await accessibilityViolations(page), `${view} in ${theme}, ${locale}`).toEqual([])
     }
+  })
+
+  it('has no accessibility violation in menus and dialogs either', async () => {
+    await command('theme light')
+    await command('english')
+    const clean = async (what: string): Promise<void> => {
+      await page.waitForTimeout(300)
+      expect(await accessibilityViolations(page), what).toEqual([])
+      await page.keyboard.press('Escape')
+      await page.waitForTimeout(150)
+    }
+    await page.evaluate(() => { location.hash = '#/chat/new' })
+    await ask('What is 7 * 2?')
+    await answerShown(page, 1)
+    await page.getByRole('button', { name: /^Model:/ }).click()
+    await clean('model picker')
+    await page.getByRole('button', { name: 'Sampling and system prompt' }).click()
+    await clean('sampling')
+    await page.locator('article.answer .summary').first().click()
+    await clean('figures')
+    await page.locator('aside.list .entry').first().hover()
+    await page.getByRole('button', { name: /^Actions for/ }).first().click()
+    await clean('menu of a chat')
+    await page.keyboard.press('Control+k')
+    await page.locator('.palette-input').fill('zzz')
+    await clean('palette without a match')
+    await page.getByRole('button', { name: 'Show as table' }).click()
+    await clean('routing table')
+    await page.getByRole('link', { name: 'Models', exact: true }).click()
+    for (const tab of ['Metadata', 'Tensors', 'Chat template']) {
+      await page.getByRole('tab', { name: tab }).click()
+      await page.locator('[role="tabpanel"][data-state="active"]').waitFor()
+      await clean(tab)
+    }
+    await page.getByRole('button', { name: 'Add model' }).click()
+    await page.getByRole('button', { name: /^\s*models/ }).waitFor()
+    await clean('file browser')
+  })
+
+  it('is reached and left by keyboard alone', async () => {
+    await page.goto('about:blank')
+    await page.goto(serve.address.replace(/#.*/, '#/settings'))
+    await page.getByRole('heading', { name: 'Settings', level: 1 }).waitFor()
+    await page.keyboard.press('Tab')
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Skip to content')
+    await page.keyboard.press('Enter')
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('content')
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('ArrowRight', { delay: 40 })
+    await expect.poll(() => page.evaluate(() => document.documentElement.dataset.theme)).toBe('dark')
+    await page.keyboard.press('ArrowLeft', { delay: 40 })
+    await expect.poll(() => page.evaluate(() => document.documentElement.dataset.theme)).toBe('light')
+    await page.keyboard.press('Alt+n')
+    await page.getByRole('heading', { name: 'What shall we think about?' }).waitFor()
+    await expect.poll(() => page.evaluate(() => document.activeElement?.tagName)).toBe('TEXTAREA')
   })
   const lang = (): Promise<string> => page.evaluate(() => document.documentElement.lang)
 })
