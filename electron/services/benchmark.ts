@@ -58,9 +58,9 @@ const cacheSampleLength = 1024
 const greedy: Sampling = { temperature: 0, samplingTopK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 1 }
 
 export async function runBenchmark(engine: Engine, request: BenchmarkRequest): Promise<BenchmarkRecord[]> {
-  const peaks = await engine.calibrate({ threads: request.threads, ...(request.signal && { signal: request.signal }) })
   const model = await engine.load(request.path, { threads: request.threads, exact: request.exact, ...(request.signal && { signal: request.signal }) })
   try {
+    const peaks = await engine.calibrate({ threads: request.threads, ...(request.signal && { signal: request.signal }) })
     const records: BenchmarkRecord[] = []
     for (const test of testsOf(request)) {
       const samples = await measure(model, test, request)
