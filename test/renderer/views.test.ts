@@ -172,7 +172,8 @@ it('tells a lost connection, its return, and why the host ended', async () => {
   expect(text()).toContain('The connection to the host is lost')
   fake.connection({ kind: 'online' })
   await flushPromises()
-  expect(text()).toContain('is back')
+  expect(text()).not.toContain('is lost')
+  expect(useNotificationStore().items.map(item => item.text)).toEqual(['The connection to the host is back.'])
   fake.set('notices', [{ cause: 'Out of memory.', advice: 'Choose a smaller model.', at: 1, log: ['peak 22 GiB'] }])
   await flushPromises()
   expect(text()).toContain('Choose a smaller model.')
@@ -223,4 +224,18 @@ it('keeps what is being written in each chat', async () => {
   await vi.waitFor(() => { expect(area.element.value).toBe('') })
   await mounted.router.push('/chat/c1')
   await vi.waitFor(() => { expect(area.element.value).toBe('half a thought') })
+})
+
+it('sends once, however often Enter is pressed while the model loads', async () => {
+  let ready = (): void => {}
+  fake.on('models.load', () => new Promise(resolve => { ready = () => { resolve({ instanceId: 'i' }) } }))
+  mounted = await mountInWindow(ChatView, { path: '/chat/new' })
+  const area = mounted.wrapper.get('textarea')
+  await area.setValue('Hello')
+  for (let i = 0; i < 3; i++) await area.trigger('keydown', { key: 'Enter' })
+  await flushPromises()
+  ready()
+  await flushPromises()
+  expect(fake.calls.filter(({ method }) => method === 'models.load').length).toBe(1)
+  expect(fake.calls.filter(({ method }) => method === 'chat.send').length).toBe(1)
 })
