@@ -12,12 +12,12 @@ namespace {
 
 long long number(int64_t value) { return static_cast<long long>(value); }
 
-// Prefill pays for expanding a matrix once per chunk: enough rows that every expert sees
-// about 32 of them.
+// Prefill pays for expanding a matrix, and for the keys and values of the history, once per
+// chunk: enough rows that every expert sees about 128 of them.
 int64_t default_prefill_chunk(const ModelConfig& config) {
   constexpr int64_t kLeast = 512, kMost = 2048, kUnit = 128;
   if (!config.is_moe) return kLeast;
-  const int64_t wanted = 32 * config.moe.n_routed_experts / config.moe.n_active_experts;
+  const int64_t wanted = 128 * config.moe.n_routed_experts / config.moe.n_active_experts;
   return std::clamp((wanted + kUnit - 1) / kUnit * kUnit, kLeast, kMost);
 }
 
