@@ -1,10 +1,11 @@
 // Renders a model's chat template (Jinja) into a prompt. Templates come with model files and
-// are hostile: they run in a worker thread with counted steps, bounded time and bounded heap.
+// are hostile: they run in a worker thread with counted steps, counted memory and bounded time.
 // eslint-disable-next-line @typescript-eslint/triple-slash-reference -- every program that includes this file needs the declaration
 /// <reference path="./raw-text.d.ts" />
 import { createRequire } from 'node:module'
 import { Worker } from 'node:worker_threads'
 import { WorkbenchError } from '../contract'
+import boundsSource from './chat-template-bounds.cjs?raw'
 import workerSource from './chat-template-worker.cjs?raw'
 
 export interface TemplateMessage {
@@ -33,38 +34,56 @@ export const chatTemplateLimits = {
   // Nested nodes of the syntax tree over all calls; keeps the native stack far from its end.
   depth: 1024,
   rangeLength: 100_000,
-  listItems: 1_000_000,
+  listItems: 250_000,
+  // Levels of lists and dictionaries within one value.
+  valueDepth: 256,
   outputBytes: 8 * 1024 * 1024,
+  // Of each single text, on the way as well as at the end.
   outputCharacters: 8 * 1024 * 1024,
+  // Templates whose syntax trees stay in memory, together.
+  cachedCharacters: 256 * 1024,
   milliseconds: 2000,
-  heapMegabytes: 192,
+  // Everything a render builds, counted by the sandbox; never given back within a render.
+  memoryMegabytes: 192,
+  // What the messages and variables of a request may take in the sandbox.
+  inputMegabytes: 64,
+  inputDepth: 200,
+  // No template comes near: V8 ends the whole process rather than the worker when it overshoots.
+  heapMegabytes: 1024,
 } as const
 
-type Reply = { id: number, text: string } | { id: number, failure: { kind: 'raised' | 'limit' | 'error', message: string } }
-interface Job { request: unknown, resolve: (text: string) => void, reject: (error: WorkbenchError) => void }
+// A thread that does not start at all is not the template's fault.
+const startMilliseconds = 30_000
+
+type Reply = { ready: true } | { id: number, text: string } | { id: number, failure: { kind: 'raised' | 'limit' | 'error', message: string } }
+interface Job { request: unknown, resolve: (text: string) => void, reject: (error: WorkbenchError) => void, retried: boolean }
 
 // Renders the prompt. Throws E_BAD_REQUEST with the template's own words when it raises, and
 // when it is no valid template or crosses a limit.
-export function renderChatTemplate(template: string, input: ChatTemplateInput): Promise<string> {
+export async function renderChatTemplate(template: string, input: ChatTemplateInput): Promise<string> {
   if (template.trim() === '') {
-    return Promise.reject(new WorkbenchError('E_BAD_REQUEST', 'The model file has no chat template.', { hint: 'Use plain text completion, or a model that was tuned for conversation.' }))
+    throw new WorkbenchError('E_BAD_REQUEST', 'The model file has no chat template.', { hint: 'Use plain text completion, or a model that was tuned for conversation.' })
   }
   if (template.length > chatTemplateLimits.templateCharacters) {
-    return Promise.reject(templateError(`it is longer than ${chatTemplateLimits.templateCharacters} characters`))
+    throw templateError(`it is longer than ${chatTemplateLimits.templateCharacters} characters`)
   }
-  const variables = {
+  const variables = plainData({
     ...input.extra,
     messages: input.messages,
     add_generation_prompt: input.addGenerationPrompt,
     bos_token: input.bosToken,
     eos_token: input.eosToken,
-  }
-  return sandbox.render({ template, variables: plainData(variables), now: (input.now ?? new Date()).getTime() })
+  })
+  return sandbox.render({ template, variables, now: (input.now ?? new Date()).getTime() })
 }
 
-// One warm worker; renders are serial. A worker that runs out of time or heap is replaced.
+// A worker thread, and whether it has told that it listens.
+interface Sandbox { worker: Worker, isReady: boolean, served: number }
+
+// One warm worker; renders are served in turn. A worker that fails is replaced at once, and only
+// the render it was at fails with it.
 class TemplateSandbox {
-  private worker: Worker | undefined
+  private sandbox: Sandbox | undefined
   private readonly queue: Job[] = []
   private current: Job | undefined
   private timer: NodeJS.Timeout | undefined
@@ -72,7 +91,7 @@ class TemplateSandbox {
 
   render(request: Record<string, unknown>): Promise<string> {
     return new Promise((resolve, reject) => {
-      this.queue.push({ request: { ...request, id: this.nextId++ }, resolve, reject })
+      this.queue.push({ request: { ...request, id: this.nextId++ }, resolve, reject, retried: false })
       this.next()
     })
   }
@@ -81,43 +100,69 @@ class TemplateSandbox {
     if (this.current) return
     this.current = this.queue.shift()
     if (!this.current) return
-    const worker = this.worker ??= this.start()
-    worker.ref()
-    this.timer = setTimeout(() => this.fail(`it needs more than ${chatTemplateLimits.milliseconds} ms`), chatTemplateLimits.milliseconds)
-    worker.postMessage(this.current.request)
+    const sandbox = this.sandbox ??= this.start()
+    sandbox.worker.ref()
+    // The time that the thread takes to start is not the template's.
+    if (sandbox.isReady) this.begin(sandbox)
+    else this.timer = setTimeout(() => this.fail('its sandbox does not start'), startMilliseconds)
   }
 
-  private start(): Worker {
+  private begin(sandbox: Sandbox): void {
+    clearTimeout(this.timer)
+    this.timer = setTimeout(() => this.fail(`it needs more than ${chatTemplateLimits.milliseconds} ms`), chatTemplateLimits.milliseconds)
+    sandbox.worker.postMessage(this.current?.request)
+  }
+
+  private start(): Sandbox {
     const worker = new Worker(workerSource, {
       eval: true,
       env: {},
       stdout: true,
       stderr: true,
-      workerData: { jinja: createRequire(import.meta.url).resolve('@huggingface/jinja'), limits: chatTemplateLimits },
+      workerData: { jinja: createRequire(import.meta.url).resolve('@huggingface/jinja'), bounds: boundsSource, limits: chatTemplateLimits },
       resourceLimits: { maxOldGenerationSizeMb: chatTemplateLimits.heapMegabytes, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
     })
-    worker.on('message', (reply: Reply) => { if (worker === this.worker) this.settle(reply) })
+    const sandbox = { worker, isReady: false, served: 0 }
+    worker.unref()
+    worker.on('message', (reply: Reply) => { if (sandbox === this.sandbox) this.receive(sandbox, reply) })
     worker.on('error', (error: NodeJS.ErrnoException) => {
-      if (worker !== this.worker) return
-      this.fail(error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? `it needs more than ${chatTemplateLimits.heapMegabytes} MiB of memory` : error.message)
+      if (sandbox === this.sandbox) this.end(error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? `it needs more than ${chatTemplateLimits.heapMegabytes} MiB of memory` : error.message)
     })
-    worker.on('exit', () => { if (worker === this.worker) this.fail('its worker ended') })
-    return worker
+    worker.on('exit', () => { if (sandbox === this.sandbox) this.end('its worker ended') })
+    return sandbox
   }
 
-  private settle(reply: Reply): void {
+  private receive(sandbox: Sandbox, reply: Reply): void {
+    if ('ready' in reply) {
+      sandbox.isReady = true
+      if (this.current) this.begin(sandbox)
+      return
+    }
+    sandbox.served++
     const job = this.finish()
-    this.worker?.unref()
+    sandbox.worker.unref()
     if ('text' in reply) job?.resolve(reply.text)
     else job?.reject(reply.failure.kind === 'raised' ? raisedError(reply.failure.message) : templateError(reply.failure.message))
     this.next()
   }
 
+  // The thread ended by itself. What earlier renders left behind is not this one's fault: it gets a fresh thread once.
+  private end(reason: string): void {
+    const job = this.current
+    if (job && this.sandbox && this.sandbox.served > 0 && !job.retried) {
+      job.retried = true
+      this.finish()
+      this.queue.unshift(job)
+      this.sandbox = undefined
+      this.next()
+    } else this.fail(reason)
+  }
+
   private fail(reason: string): void {
-    const worker = this.worker
-    this.worker = undefined
-    void worker?.terminate()
-    this.finish()?.reject(templateError(reason))
+    const job = this.finish()
+    void this.sandbox?.worker.terminate()
+    this.sandbox = job ? this.start() : undefined
+    job?.reject(templateError(reason))
     this.next()
   }
 
@@ -133,7 +178,34 @@ const sandbox = new TemplateSandbox()
 
 // Only data crosses into the sandbox: no functions, no class instances, no undefined.
 function plainData(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value))
+  let data: unknown
+  try {
+    data = JSON.parse(JSON.stringify(value))
+  } catch {
+    throw inputError('is nested too deeply or contains itself')
+  }
+  const budget = { bytes: chatTemplateLimits.inputMegabytes * 1024 * 1024 }
+  measure(data, budget, 0)
+  return data
+}
+
+// Counts what the interpreter takes for each value; throws when the conversation does not fit.
+function measure(value: unknown, budget: { bytes: number }, depth: number): void {
+  if (depth > chatTemplateLimits.inputDepth) throw inputError(`nests deeper than ${chatTemplateLimits.inputDepth} levels`)
+  budget.bytes -= 64 + (typeof value === 'string' ? value.length * 2 : 0)
+  if (budget.bytes < 0) throw inputError(`needs more than ${chatTemplateLimits.inputMegabytes} MiB of memory`)
+  if (Array.isArray(value)) for (const item of value) measure(item, budget, depth + 1)
+  else if (typeof value === 'object' && value !== null) {
+    budget.bytes -= 400
+    for (const [key, item] of Object.entries(value)) {
+      budget.bytes -= 96 + key.length * 2
+      measure(item, budget, depth + 1)
+    }
+  }
+}
+
+function inputError(reason: string): WorkbenchError {
+  return new WorkbenchError('E_BAD_REQUEST', `The conversation ${reason}.`, { hint: 'Send fewer or shorter messages.' })
 }
 
 function templateError(reason: string): WorkbenchError {

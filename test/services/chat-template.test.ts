@@ -83,7 +83,7 @@ describe('hostile templates', () => {
     ['two macros calling each other', '{% macro f() %}{{ g() }}{% endmacro %}{% macro g() %}{{ f() }}{% endmacro %}{{ f() }}', /nest deeper/],
     ['a growing string', bomb, /characters/],
     ['a growing list', '{% set ns = namespace(a=[1]) %}{% for i in range(60) %}{% set ns.a = ns.a + ns.a %}{% endfor %}', /items|memory/],
-    ['shared nested lists', nestedLists, /ms|memory/],
+    ['shared nested lists', nestedLists, /characters/],
     ['a namespace within itself', '{% set ns = namespace() %}{% set ns.a = ns %}{{ ns|tojson }}', /nests too deeply/],
     ['an amplifying replace', '{% set s = "a" %}{% set ns = namespace(s="' + 'a'.repeat(4000) + '") %}{% for i in range(10) %}{% set ns.s = ns.s.replace("a", ns.s) %}{% endfor %}', /characters|too large|memory|ms/],
     ['a huge indent', '{{ "a\\nb"|indent(width=500000000) }}{{ [1]|tojson(indent=536870000) }}', /characters|too large|memory|ms/],
