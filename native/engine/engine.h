@@ -24,7 +24,7 @@ using LoadProgress = std::function<bool(uint64_t bytes_done, uint64_t bytes_tota
 struct LoadOptions {
   // GGUF key = value, applied before anything is derived and shown in ModelInfo::derived.
   std::vector<std::pair<std::string, std::string>> overrides;
-  std::string backend = "cpu";  // Backend::id()
+  std::string backend = "cpu";  // Backend::id(), or "cpu:LEVEL" with one of cpu_levels()
   int n_threads = 0;            // 0 = physical cores
   bool exact = false;           // float activations throughout: slower, for comparisons
   bool touch_weights = true;    // read every page once while loading, so that the first token is fast

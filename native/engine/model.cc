@@ -20,6 +20,7 @@ std::vector<GgufOverride> gguf_overrides(const std::vector<std::pair<std::string
 
 Backend& backend_by_id(const std::string& id) {
   if (id == "reference") return reference_backend();
+  if (id.starts_with("cpu:")) return cpu_backend_at(id.substr(4));
   std::string known = "reference";
   for (Backend* backend : backends()) {
     if (id == backend->id()) return *backend;

@@ -9,9 +9,13 @@ using namespace moebius::test;
 
 namespace {
 
+// The reference computes in f32 as well, so both sides carry the rounding of every layer below
+// a router into its logits, and a weight moves by up to twice the movement of a logit. Where
+// that leaves more than 1e-6, the bound is the next round number above what every ISA level
+// shows; check_routing ties the whole rest to the router itself.
 struct Tolerance {
   double nmse = 1e-9;
-  double weight = 1e-5;
+  double weight = 2e-6;
 };
 
 void check_logits(const Golden& golden, const std::shared_ptr<Model>& model, double tolerance) {
@@ -23,27 +27,51 @@ void check_logits(const Golden& golden, const std::shared_ptr<Model>& model, dou
   }
 }
 
+// The largest distance of two rows of router logits, apart from what they have in common: a
+// softmax does not see it.
+double logit_movement(std::span<const float> ours, std::span<const float> reference) {
+  double low = 0, high = 0;
+  for (size_t i = 0; i < reference.size(); ++i) {
+    const double difference = static_cast<double>(ours[i]) - static_cast<double>(reference[i]);
+    low = std::min(low, difference);
+    high = std::max(high, difference);
+  }
+  return high - low;
+}
+
 // Golden ids are in ascending order; ours in selection order.
 void check_routing(const Golden& golden, const std::shared_ptr<Model>& model, double tolerance) {
   if (!model->info().is_moe) return;
   for (const auto& [name, tokens] : golden.sequences()) {
-    const RouteResult got = route(model, tokens);
+    const RouteResult got = route(model, tokens, /*with_router_logits=*/true);
     const auto ids = golden.array(name + ".route_ids").i32();
     const auto weights = golden.array(name + ".route_weights").f32();
+    // Families without a transformers golden have none.
+    const auto router_logits = golden.has(name + ".router_logits")
+                                   ? golden.array(name + ".router_logits").f32()
+                                   : std::span<const float>(got.router_logits);
     const size_t k = static_cast<size_t>(got.n_active_experts);
+    const size_t n_experts = static_cast<size_t>(got.n_routed_experts);
     CHECK_EQ(got.expert_ids.size(), ids.size());
-    int wrong_ids = 0;
-    double worst = 0;
+    CHECK_EQ(got.router_logits.size(), router_logits.size());
+    double worst = 0, worst_of_router = 0;
     for (size_t row = 0; row + k <= ids.size(); row += k) {
       std::map<int32_t, float> ours;
       for (size_t i = row; i < row + k; ++i) ours[got.expert_ids[i]] = got.routing_weights[i];
+      CHECK(std::equal(ours.begin(), ours.end(), ids.begin() + static_cast<std::ptrdiff_t>(row),
+                       [](const auto& chosen, int32_t id) { return chosen.first == id; }));
+      const size_t at = row / k * n_experts;
+      const double movement = logit_movement(std::span(got.router_logits).subspan(at, n_experts),
+                                             router_logits.subspan(at, n_experts));
       for (size_t i = row; i < row + k; ++i) {
-        wrong_ids += ours.count(ids[i]) == 0;
-        if (ours.count(ids[i]) != 0) worst = std::max<double>(worst, std::fabs(ours[ids[i]] - weights[i]));
+        const double error = std::fabs(static_cast<double>(ours[ids[i]]) - static_cast<double>(weights[i]));
+        worst = std::max(worst, error);
+        worst_of_router = std::max(worst_of_router, error - 2 * movement * static_cast<double>(weights[i]));
       }
     }
-    CHECK_EQ(wrong_ids, 0);
     CHECK_NEAR(worst, 0, tolerance);
+    // What the logits do not explain is the router's own.
+    CHECK(worst_of_router <= 1e-6);
   }
 }
 
@@ -87,30 +115,31 @@ void check_model(const std::string& name, Tolerance tolerance = {}) {
 
 }  // namespace
 
-TEST(deepseek2_v2) { check_model("deepseek2-v2"); }
-TEST(deepseek2_v2lite) { check_model("deepseek2-v2lite", {.nmse = 1e-8, .weight = 1e-4}); }
+TEST(deepseek2_v2) { check_model("deepseek2-v2", {.weight = 5e-6}); }
+// 27 layers.
+TEST(deepseek2_v2lite) { check_model("deepseek2-v2lite", {.weight = 2e-5}); }
 TEST(deepseek2_v3) { check_model("deepseek2-v3"); }
-TEST(deepseek2_v3_mtp) { check_model("deepseek2-v3-mtp"); }
+TEST(deepseek2_v3_mtp) { check_model("deepseek2-v3-mtp", {.weight = 1e-6}); }
 TEST(deepseek2_legacy) { check_model("deepseek2-legacy"); }
-TEST(deepseek2_fused) { check_model("deepseek2-fused"); }
+TEST(deepseek2_fused) { check_model("deepseek2-fused", {.weight = 3e-6}); }
 TEST(llama) { check_model("llama"); }
 TEST(llama_tied) { check_model("llama-tied"); }
-TEST(mixtral) { check_model("mixtral"); }
+TEST(mixtral) { check_model("mixtral", {.weight = 3e-6}); }
 TEST(qwen2) { check_model("qwen2"); }
 TEST(qwen2_fused) { check_model("qwen2-fused"); }
 TEST(qwen3) { check_model("qwen3"); }
 TEST(qwen3moe) { check_model("qwen3moe"); }
-TEST(olmoe) { check_model("olmoe"); }
+TEST(olmoe) { check_model("olmoe", {.weight = 1e-6}); }
 TEST(gemma3) { check_model("gemma3"); }
-TEST(gpt_oss) { check_model("gpt-oss"); }
-TEST(glm4moe) { check_model("glm4moe"); }
+TEST(gpt_oss) { check_model("gpt-oss", {.weight = 3e-6}); }
+TEST(glm4moe) { check_model("glm4moe", {.weight = 1e-6}); }
 
 // Families without a transformers golden: against test/tools/make-family-goldens.py.
-TEST(qwen2moe) { check_model("qwen2moe"); }
-TEST(deepseek) { check_model("deepseek"); }
+TEST(qwen2moe) { check_model("qwen2moe", {.weight = 1e-6}); }
+TEST(deepseek) { check_model("deepseek", {.weight = 1e-6}); }
 TEST(ernie4_5) { check_model("ernie4_5"); }
-TEST(ernie4_5_moe) { check_model("ernie4_5-moe"); }
-TEST(bailingmoe2) { check_model("bailingmoe2"); }
+TEST(ernie4_5_moe) { check_model("ernie4_5-moe", {.weight = 1e-6}); }
+TEST(bailingmoe2) { check_model("bailingmoe2", {.weight = 1e-6}); }
 
 // The session's length picks the rotary factors, not the position reached.
 TEST(phi3_short_and_long_factors) {
@@ -139,7 +168,7 @@ TEST(deepseek2_v3_tok) {
   const std::unique_ptr<Golden> golden = open_golden("deepseek2-v3-tok");
   if (golden == nullptr) return;
   const std::shared_ptr<Model> model = load_golden(*golden);
-  check_routing(*golden, model, 1e-5);
+  check_routing(*golden, model, 2e-6);
   check_hidden(*golden, model, 1e-9);
   check_greedy(*golden, model, 0.01f);
   for (const auto& [name, tokens] : golden->sequences()) {
