@@ -21,7 +21,7 @@ export function launchBrowser(): Promise<Browser> {
   })
 }
 
-export interface Serve { address: string, end: () => Promise<void>, log: () => string }
+export interface Serve { address: string, pid: number, end: () => Promise<void>, log: () => string }
 
 export async function startServe(dataDir: string, options: { home: string, args?: string[] }): Promise<Serve> {
   const child: ChildProcess = spawn(process.execPath, [join(root, 'out/main/serve.js'), '--data-dir', dataDir, ...options.args ?? []], { env: { ...process.env, HOME: options.home }, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -37,7 +37,7 @@ export async function startServe(dataDir: string, options: { home: string, args?
     child.on('exit', code => failed(new Error(`serve ended with ${String(code)}:\n${output}`)))
   })
   return {
-    address, log: () => output,
+    address, pid: child.pid ?? 0, log: () => output,
     async end() {
       if (child.exitCode !== null) return
       child.kill('SIGTERM')

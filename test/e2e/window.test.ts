@@ -1,5 +1,5 @@
 // The window a user sees, over the real host, engine and built-in model.
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
@@ -44,7 +44,6 @@ describe.skipIf(missing !== undefined)('the window', () => {
     await page.getByRole('button', { name: 'Sampling and system prompt' }).click()
     await page.getByRole('spinbutton', { name: 'Temperature' }).fill('8')
     await page.getByRole('spinbutton', { name: 'Temperature' }).press('Tab')
-    await page.waitForTimeout(400)
     await page.keyboard.press('Escape')
   }
   async function command(text: string): Promise<void> {
@@ -215,6 +214,20 @@ describe.skipIf(missing !== undefined)('the window', () => {
     expect(work).toMatchObject({ intervals: 0, frames: 0 })
   })
 
+  it.skipIf(process.platform !== 'linux')('survives the death of its host: says why, and answers again', async () => {
+    const [host] = readFileSync(`/proc/${serve.pid}/task/${serve.pid}/children`, 'utf8').trim().split(' ')
+    process.kill(Number(host), 'SIGKILL')
+    const banner = page.getByRole('alert').filter({ hasText: 'The host had to be restarted' })
+    await banner.waitFor()
+    expect((await banner.innerText()).length).toBeGreaterThan(60)
+    await page.locator('.toast', { hasText: 'The connection to the host is back' }).waitFor()
+    await banner.getByRole('button', { name: 'Dismiss' }).click()
+    await banner.waitFor({ state: 'detached' })
+    await newChat()
+    await ask('What is 12 * 3?')
+    await answerShown(page, 1)
+  })
+
   it('finds the conversations again after the program was started anew', async () => {
     await serve.end()
     await page.getByText('The connection to the host is lost').first().waitFor()
@@ -223,7 +236,7 @@ describe.skipIf(missing !== undefined)('the window', () => {
     serve = await startServe(dataDir, { home })
     window = await openPage(browser, serve.address)
     page = window.page
-    await page.locator('aside.list .entry', { hasText: 'A tale' }).waitFor()
+    await page.locator('aside.list .entry', { hasText: 'A tale' }).click()
     await answerShown(page, 1)
     expect((await answerText(0)).length).toBeGreaterThan(20)
     expect(await page.evaluate(() => document.documentElement.dataset.theme)).toBe('dark')
