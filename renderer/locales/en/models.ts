@@ -8,7 +8,7 @@ export const models = {
 
   tabs: 'About this model', overview: 'Overview', metadata: 'Metadata', tensors: 'Tensors', template: 'Chat template',
   parametersTotal: 'Parameters', parametersActive: 'Active per token', context: 'Context length', fileSize: 'File size', parts: '{n} parts', bitsPerWeight: 'Bits per weight',
-  bytesPerToken: 'Read per token', layers: 'Layers', denseLayers: '{n} dense', embedding: 'Embedding length', experts: 'Experts', expertsValue: '{active} of {total}', sharedExperts: '{n} shared', groups: 'Expert groups', groupsValue: '{active} of {total}',
+  bytesPerToken: 'Read per token', ceiling: 'At most on this machine', ceilingHint: 'by memory speed', layers: 'Layers', denseLayers: '{n} dense', embedding: 'Embedding length', experts: 'Experts', expertsValue: '{active} of {total}', sharedExperts: '{n} shared', groups: 'Expert groups', groupsValue: '{active} of {total}',
   mtp: 'Draft layers (MTP)', vocabulary: 'Vocabulary', tokenizer: 'Tokenizer', licence: 'Licence', licenceNone: 'not stated in the file', chatTemplate: 'Chat template', tokensUnit: '{n} tokens', path: 'File',
 
   memory: 'Memory', memoryText: 'What loading takes, against what is free now.', memoryContext: 'Context length', memoryWeights: 'Weights', memoryCache: 'KV cache', memoryScratch: 'Working memory', memoryFits: '{total} needed, {available} free: it fits.',

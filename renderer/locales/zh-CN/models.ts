@@ -8,7 +8,7 @@ export const models = {
 
   tabs: '关于此模型', overview: '概览', metadata: '元数据', tensors: '张量', template: '聊天模板',
   parametersTotal: '参数', parametersActive: '每个 token 激活', context: '上下文长度', fileSize: '文件大小', parts: '{n} 个分片', bitsPerWeight: '每权重位数',
-  bytesPerToken: '每个 token 读取', layers: '层', denseLayers: '{n} 个稠密层', embedding: '嵌入长度', experts: '专家', expertsValue: '{total} 个中的 {active} 个', sharedExperts: '{n} 个共享', groups: '专家组', groupsValue: '{total} 个中的 {active} 个',
+  bytesPerToken: '每个 token 读取', ceiling: '本机速度上限', ceilingHint: '受内存速度限制', layers: '层', denseLayers: '{n} 个稠密层', embedding: '嵌入长度', experts: '专家', expertsValue: '{total} 个中的 {active} 个', sharedExperts: '{n} 个共享', groups: '专家组', groupsValue: '{total} 个中的 {active} 个',
   mtp: '草稿层 (MTP)', vocabulary: '词表', tokenizer: '分词器', licence: '许可证', licenceNone: '文件中未注明', chatTemplate: '聊天模板', tokensUnit: '{n} 个 token', path: '文件',
 
   memory: '内存', memoryText: '加载所需的内存与当前可用内存。', memoryContext: '上下文长度', memoryWeights: '权重', memoryCache: 'KV 缓存', memoryScratch: '工作内存', memoryFits: '需要 {total}，可用 {available}：可以容纳。',
