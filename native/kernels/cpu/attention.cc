@@ -80,16 +80,18 @@ class SharedHeadAttention {
     // Longest rows first: the last ones see the most keys.
     for_chunks(context_, n_jobs * n_splits, 1, [&](int64_t begin, int64_t end, int worker) {
       for (int64_t i = begin; i < end; ++i) {
-        const Job job = job_at(span, n_jobs - 1 - i / n_splits, head_jobs, per_row);
+        // Splits one after the other, all heads of each: neighbouring heads share cache lines
+        // and pages.
+        const int64_t index = n_jobs - 1 - i % n_jobs, s = i / n_jobs;
+        const Job job = job_at(span, index, head_jobs, per_row);
         WorkerBuffers& buffers = buffers_[worker];
         load_queries(job, fetch, buffers.columns);
         if (!split) {
           attend(job, 0, end_tile(span.n_past + job.row + job.n_rows - 1), buffers);
           finish(job, buffers.columns, out);
         } else {
-          const int64_t s = i % n_splits, slot = (n_jobs - 1 - i / n_splits) * n_splits + s;
           attend(job, split_begin(s), split_begin(s + 1), buffers);
-          parts.save(slot, buffers.columns);
+          parts.save(index * n_splits + s, buffers.columns);
         }
       }
     });
@@ -132,18 +134,22 @@ class SharedHeadAttention {
 
   void attend(const Job& job, int64_t begin, int64_t end, WorkerBuffers& buffers) const {
     const int64_t lowest = job.span->n_past + job.row, highest = lowest + job.n_rows - 1;
-    const int64_t n_keys = job.span->n_past + job.span->n_rows;
+    CacheRows keys = shape_.keys, values = shape_.values;
+    keys.end_key = values.end_key = job.span->n_past + job.span->n_rows;
+    keys.offset = job.kv_head * shape_.key_dim;
+    keys.n = shape_.key_dim;
+    values.offset = job.kv_head * shape_.value_dim;
+    values.n = shape_.value_dim;
     for (int64_t tile = std::max(begin, first_tile(shape_.rule, lowest)); tile < std::min(end, end_tile(highest)); ++tile) {
-      const int64_t first = tile * kKeyTile;
-      load_key_tile(ops_, shape_.keys, first, n_keys, job.kv_head * shape_.key_dim, shape_.key_dim, key_stride_,
-                    buffers.row_buffer, buffers.rows);
-      ops_.transpose_keys(buffers.rows, key_stride_, key_stride_, buffers.keys);
-      if (!shape_.values_in_keys)
-        load_key_tile(ops_, shape_.values, first, n_keys, job.kv_head * shape_.value_dim, shape_.value_dim, value_stride_,
-                      buffers.row_buffer, buffers.values);
-      const KeyTileView view{buffers.keys, shape_.values_in_keys ? buffers.rows : buffers.values,
-                             shape_.values_in_keys ? key_stride_ : value_stride_};
-      attend_tile(ops_, shape_.rule, tile, view, buffers.columns);
+      if (shape_.values_in_keys) {
+        load_key_rows(ops_, keys, tile, key_stride_, buffers.row_buffer, buffers.rows);
+        ops_.transpose_keys(buffers.rows, key_stride_, key_stride_, buffers.keys);
+        attend_tile(ops_, shape_.rule, tile, {buffers.keys, buffers.rows, key_stride_, {&keys, nullptr, tile + 1}}, buffers.columns);
+      } else {
+        load_key_columns(ops_, keys, tile, buffers.row_buffer, buffers.rows, buffers.keys);
+        load_key_rows(ops_, values, tile, value_stride_, buffers.row_buffer, buffers.values);
+        attend_tile(ops_, shape_.rule, tile, {buffers.keys, buffers.values, value_stride_, {&keys, &values, tile + 1}}, buffers.columns);
+      }
     }
   }
 
@@ -197,8 +203,8 @@ void gqa_attention(const LevelOps& ops, KernelContext& context, const GqaShape& 
   heads.value_dim = shape.value_dim;
   heads.rule = {shape.scale, shape.score_softcap, shape.window};
   heads.sinks = shape.sinks;
-  heads.keys = {nullptr, shape.key_row_bytes, shape.n_kv_heads * shape.key_dim, shape.cache_format};
-  heads.values = {nullptr, shape.value_row_bytes, shape.n_kv_heads * shape.value_dim, shape.cache_format};
+  heads.keys = {nullptr, shape.key_row_bytes, shape.n_kv_heads * shape.key_dim, shape.cache_format, 0, 0, 0};
+  heads.values = {nullptr, shape.value_row_bytes, shape.n_kv_heads * shape.value_dim, shape.cache_format, 0, 0, 0};
   for (int64_t s = 0; s < n_spans; ++s) {
     SharedHeadAttention attention(ops, context, heads);
     attention.run(spans[s], [&](int64_t row, int64_t head, float* to) {
@@ -214,7 +220,7 @@ void mla_absorbed_attention(const LevelOps& ops, KernelContext& context, const M
   heads.key_dim = shape.kv_lora_rank + shape.qk_rope_head_dim;
   heads.value_dim = shape.kv_lora_rank;
   heads.rule = {shape.scale, 0, kNoWindow};
-  heads.keys = {nullptr, shape.row_bytes, heads.key_dim, shape.cache_format};
+  heads.keys = {nullptr, shape.row_bytes, heads.key_dim, shape.cache_format, 0, 0, 0};
   // A rank that is no multiple of 32 would let the last panel of values reach into k_rope:
   // its surplus columns are computed and dropped.
   heads.values_in_keys = true;

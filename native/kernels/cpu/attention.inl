@@ -111,14 +111,65 @@ void scale_row(float* x, float factor, int64_t n) {
   for (; i < n; ++i) x[i] *= factor;
 }
 
-// n elements (a multiple of 32) of Q8_0 blocks [f16 scale][32 x i8].
-void load_q8_0(const uint8_t* src, int64_t n, float* dst) {
-  for (int64_t i = 0; i < n; i += 32, src += 34, dst += 32) {
+// kLanes elements of a cache row from element i on.
+struct F32CacheRow {
+  static Simd::F load(const uint8_t* row, int64_t i) { return Simd::load(reinterpret_cast<const float*>(row) + i); }
+};
+struct F16CacheRow {
+  static Simd::F load(const uint8_t* row, int64_t i) { return Simd::load_f16(reinterpret_cast<const uint16_t*>(row) + i); }
+};
+struct Bf16CacheRow {
+  static Simd::F load(const uint8_t* row, int64_t i) { return Simd::load_bf16(reinterpret_cast<const uint16_t*>(row) + i); }
+};
+struct Q8CacheRow {
+  static Simd::F load(const uint8_t* row, int64_t i) {
+    const uint8_t* block = row + i / 32 * 34;
     uint16_t bits;
-    __builtin_memcpy(&bits, src, 2);
+    __builtin_memcpy(&bits, block, 2);
     const Simd::F scale = Simd::set1(_mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits))));
-    for (int v = 0; v < 32; v += kLanes)
-      Simd::store(dst + v, Simd::mul(scale, Simd::load_i8(reinterpret_cast<const int8_t*>(src) + 2 + v)));
+    return Simd::mul(scale, Simd::load_i8(reinterpret_cast<const int8_t*>(block) + 2 + i % 32));
+  }
+};
+
+template <typename Row>
+void load_tile(const CacheTile& tile, float* out, int64_t stride) {
+  for (int r = 0; r < kKeyTile; ++r, out += stride) {
+    const uint8_t* row = tile.rows + static_cast<size_t>(r) * tile.row_bytes;
+    for (int64_t i = 0; i < tile.n; i += kLanes) Simd::store(out + i, r < tile.n_rows ? Row::load(row, tile.offset + i) : Simd::zero());
+  }
+}
+
+template <typename Row>
+void load_tile_transposed(const CacheTile& tile, float* out) {
+  for (int v = 0; v < kKeyTile; v += kLanes)
+    for (int64_t i = 0; i < tile.n; i += kLanes) {
+      Simd::I words[kLanes];
+#pragma GCC unroll 16
+      for (int r = 0; r < kLanes; ++r) {
+        const uint8_t* row = tile.rows + static_cast<size_t>(v + r) * tile.row_bytes;
+        words[r] = Simd::as_int(v + r < tile.n_rows ? Row::load(row, tile.offset + i) : Simd::zero());
+      }
+      Simd::transpose(words);
+#pragma GCC unroll 16
+      for (int r = 0; r < kLanes; ++r) Simd::store_int(out + (i + r) * kKeyTile + v, words[r]);
+    }
+}
+
+void load_cache_tile(const CacheTile& tile, float* out, int64_t stride) {
+  switch (tile.format) {
+    case CacheFormat::kF32: return load_tile<F32CacheRow>(tile, out, stride);
+    case CacheFormat::kF16: return load_tile<F16CacheRow>(tile, out, stride);
+    case CacheFormat::kBF16: return load_tile<Bf16CacheRow>(tile, out, stride);
+    case CacheFormat::kQ8_0: return load_tile<Q8CacheRow>(tile, out, stride);
+  }
+}
+
+void load_cache_tile_transposed(const CacheTile& tile, float* out) {
+  switch (tile.format) {
+    case CacheFormat::kF32: return load_tile_transposed<F32CacheRow>(tile, out);
+    case CacheFormat::kF16: return load_tile_transposed<F16CacheRow>(tile, out);
+    case CacheFormat::kBF16: return load_tile_transposed<Bf16CacheRow>(tile, out);
+    case CacheFormat::kQ8_0: return load_tile_transposed<Q8CacheRow>(tile, out);
   }
 }
 
@@ -131,7 +182,8 @@ void fill_attention_ops(LevelOps& ops) {
   ops.transpose_keys = transpose_keys;
   ops.softmax_tile = softmax_tile;
   ops.scale_row = scale_row;
-  ops.load_q8_0 = load_q8_0;
+  ops.load_cache_tile = load_cache_tile;
+  ops.load_cache_tile_transposed = load_cache_tile_transposed;
 }
 
 }  // namespace MOEBIUS_LEVEL

@@ -1,7 +1,10 @@
 // Shapes shared by the attention's leaf functions and its orchestration.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+
+#include "kernels/kernels.h"
 
 namespace moebius::cpu {
 
@@ -19,6 +22,15 @@ struct PanelProduct {
   float* c = nullptr;
   int64_t c_stride = 0;
   bool accumulate = false;
+};
+
+// Elements [offset, offset + n) of up to 32 cache rows; both multiples of 32.
+struct CacheTile {
+  const uint8_t* rows = nullptr;
+  size_t row_bytes = 0;
+  int n_rows = 0;
+  int64_t offset = 0, n = 0;
+  CacheFormat format = CacheFormat::kF32;
 };
 
 // The running softmax of one query column over the keys seen so far.

@@ -41,12 +41,38 @@ KeyRange visible_keys(const AttentionRule& rule, int64_t position, int64_t tile)
           static_cast<int>(std::clamp<int64_t>(position + 1 - base, 0, kKeyTile))};
 }
 
+// Bytes of n elements of a row (Q8_0: of whole blocks).
+int64_t element_bytes(CacheFormat format, int64_t n) {
+  switch (format) {
+    case CacheFormat::kF32: return n * 4;
+    case CacheFormat::kQ8_0: return n / kCacheBlockElements * static_cast<int64_t>(kCacheBlockBytes);
+    default: return n * 2;
+  }
+}
+
+void fetch_rows(const CacheRows& rows, int64_t tile, int64_t part, int64_t n_parts) {
+  const int64_t first = tile * kKeyTile, n_bytes = element_bytes(rows.format, rows.n);
+  const int64_t end = std::min(first + kKeyTile * (part + 1) / n_parts, rows.end_key);
+  for (int64_t key = first + kKeyTile * part / n_parts; key < end; ++key) {
+    const uint8_t* row = rows.data + static_cast<size_t>(key) * rows.row_bytes + element_bytes(rows.format, rows.offset);
+    for (int64_t byte = 0; byte < n_bytes; byte += 64) __builtin_prefetch(row + byte, 0, 2);
+  }
+}
+
+// The rows of the next tile lie a whole row apart each: no hardware stream finds them, and a
+// burst of fetches would hold up the loads. So they are asked for between the products.
+void fetch_part(const UpcomingTile& next, int64_t part, int64_t n_parts) {
+  if (next.keys != nullptr) fetch_rows(*next.keys, next.tile, part, n_parts);
+  if (next.values != nullptr) fetch_rows(*next.values, next.tile, part, n_parts);
+}
+
 }  // namespace
 
 void attend_tile(const LevelOps& ops, const AttentionRule& rule, int64_t tile, const KeyTileView& view,
                  QueryColumns& columns) {
   // Columns are cut evenly: two of four beat one of six and one of two.
-  const int64_t n_groups = (columns.n + kPanelColumns - 1) / kPanelColumns;
+  const int64_t n_groups = (columns.n + kPanelColumns - 1) / kPanelColumns, n_parts = n_groups * (1 + columns.value_stride / kKeyTile);
+  int64_t part = 0;
   for (int64_t g = 0; g < n_groups; ++g) {
     const int64_t begin = columns.n * g / n_groups, end = columns.n * (g + 1) / n_groups;
     const int count = static_cast<int>(end - begin);
@@ -60,14 +86,17 @@ void attend_tile(const LevelOps& ops, const AttentionRule& rule, int64_t tile, c
     float* scores = columns.scores;
     ops.multiply_panel({view.keys, kKeyTile, columns.key_dim, columns.q + begin * columns.key_dim, 1, columns.key_dim, count,
                         scores, kKeyTile, false});
+    fetch_part(view.next, part++, n_parts);
     for (int i = 0; i < count; ++i) {
       const float correction = ops.softmax_tile(scores + i * kKeyTile, rule.scale, rule.softcap, ranges[i].first,
                                                 ranges[i].end, columns.states[begin + i]);
       if (correction != 1.0f) ops.scale_row(columns.out + (begin + i) * columns.value_stride, correction, columns.value_stride);
     }
-    for (int64_t d = 0; d < columns.value_stride; d += kKeyTile)
+    for (int64_t d = 0; d < columns.value_stride; d += kKeyTile) {
       ops.multiply_panel({view.values + d, view.value_row_stride, kKeyTile, scores, 1, kKeyTile, count,
                           columns.out + begin * columns.value_stride + d, columns.value_stride, true});
+      fetch_part(view.next, part++, n_parts);
+    }
   }
 }
 
@@ -86,44 +115,39 @@ void merge_parts(const LevelOps& ops, const PartialResult* parts, int64_t n_part
 
 namespace {
 
-// Bytes of n elements of a row (Q8_0: of whole blocks).
-int64_t element_bytes(CacheFormat format, int64_t n) {
-  switch (format) {
-    case CacheFormat::kF32: return n * 4;
-    case CacheFormat::kQ8_0: return n / kCacheBlockElements * static_cast<int64_t>(kCacheBlockBytes);
-    default: return n * 2;
-  }
-}
+bool in_whole_blocks(const CacheRows& rows) { return rows.offset % kKeyTile == 0 && rows.n % kKeyTile == 0; }
 
-void load_row(const LevelOps& ops, const CacheRows& rows, const uint8_t* src, int64_t offset, int64_t n, float* buffer, float* out) {
-  switch (rows.format) {
-    case CacheFormat::kF32: ops.load_floats(QuantFormat::kF32, src + offset * 4, n, out); return;
-    case CacheFormat::kF16: ops.load_floats(QuantFormat::kF16, src + offset * 2, n, out); return;
-    case CacheFormat::kBF16: ops.load_floats(QuantFormat::kBF16, src + offset * 2, n, out); return;
-    case CacheFormat::kQ8_0: break;
-  }
-  if (offset % kCacheBlockElements == 0 && n % kCacheBlockElements == 0) {
-    ops.load_q8_0(src + offset / kCacheBlockElements * static_cast<int64_t>(kCacheBlockBytes), n, out);
-  } else {
-    load_cache_row(rows.format, src, rows.row_elements, buffer);
-    std::copy_n(buffer + offset, n, out);
-  }
+CacheTile cache_tile(const CacheRows& rows, int64_t tile) {
+  const int64_t first = tile * kKeyTile;
+  return {rows.data + static_cast<size_t>(first) * rows.row_bytes, rows.row_bytes,
+          static_cast<int>(std::min<int64_t>(kKeyTile, rows.end_key - first)), rows.offset, rows.n, rows.format};
 }
 
 }  // namespace
 
-void load_key_tile(const LevelOps& ops, const CacheRows& rows, int64_t first, int64_t end_key, int64_t offset,
-                   int64_t n, int64_t stride, float* buffer, float* out) {
-  // The rows of the next tile lie a whole row apart each: no hardware stream finds them.
-  const int64_t first_byte = element_bytes(rows.format, offset), n_bytes = element_bytes(rows.format, n);
-  for (int64_t i = 0; i < kKeyTile; ++i, out += stride) {
-    const uint8_t* ahead = rows.data + static_cast<size_t>(first + kKeyTile + i) * rows.row_bytes + first_byte;
-    if (first + kKeyTile + i < end_key)
-      for (int64_t byte = 0; byte < n_bytes; byte += 64) __builtin_prefetch(ahead + byte);
-    const bool exists = first + i < end_key;
-    if (exists) load_row(ops, rows, rows.data + static_cast<size_t>(first + i) * rows.row_bytes, offset, n, buffer, out);
-    std::fill(out + (exists ? n : 0), out + stride, 0.0f);
+void load_key_rows(const LevelOps& ops, const CacheRows& rows, int64_t tile, int64_t stride, float* buffer, float* out) {
+  const CacheTile view = cache_tile(rows, tile);
+  if (in_whole_blocks(rows)) {
+    ops.load_cache_tile(view, out, stride);
+    for (int64_t i = 0; stride > rows.n && i < kKeyTile; ++i) std::fill(out + i * stride + rows.n, out + (i + 1) * stride, 0.0f);
+    return;
   }
+  for (int64_t i = 0; i < kKeyTile; ++i, out += stride) {
+    std::fill_n(out, stride, 0.0f);
+    if (i >= view.n_rows) continue;
+    load_cache_row(rows.format, view.rows + static_cast<size_t>(i) * rows.row_bytes, rows.row_elements, buffer);
+    std::copy_n(buffer + rows.offset, rows.n, out);
+  }
+}
+
+void load_key_columns(const LevelOps& ops, const CacheRows& rows, int64_t tile, float* buffer, float* row_tile, float* out) {
+  if (in_whole_blocks(rows)) {
+      ops.load_cache_tile_transposed(cache_tile(rows, tile), out);
+    return;
+  }
+  const int64_t stride = round_up(rows.n, kKeyTile);
+  load_key_rows(ops, rows, tile, stride, buffer, row_tile);
+  ops.transpose_keys(row_tile, stride, stride, out);
 }
 
 }  // namespace moebius::cpu

@@ -30,11 +30,29 @@ struct QueryColumns {
   void reset();
 };
 
+// Elements [offset, offset + n) of a sequence's cache rows 0 .. end_key - 1.
+struct CacheRows {
+  const uint8_t* data = nullptr;
+  size_t row_bytes = 0;
+  int64_t row_elements = 0;
+  CacheFormat format = CacheFormat::kF32;
+  int64_t offset = 0, n = 0;
+  int64_t end_key = 0;
+};
+
+// Cache rows that will be needed soon.
+struct UpcomingTile {
+  const CacheRows* keys = nullptr;
+  const CacheRows* values = nullptr;
+  int64_t tile = 0;
+};
+
 // Keys of one tile as [key_dim, 32] and values as [32, stride].
 struct KeyTileView {
   const float* keys = nullptr;
   const float* values = nullptr;
   int64_t value_row_stride = 0;
+  UpcomingTile next;  // fetched on the way
 };
 
 // Adds the keys of tile `tile` (32 tile .. 32 tile + 31) to all columns.
@@ -53,15 +71,10 @@ struct PartialResult {
 void merge_parts(const LevelOps&, const PartialResult* parts, int64_t n_parts, const float* sink,
                  int64_t value_dim, float* out);
 
-// Elements [offset, offset + n) of 32 cache rows from key `first` on as floats [32, stride];
-// keys from end_key on and elements beyond n are zero. buffer: [row_elements] floats.
-struct CacheRows {
-  const uint8_t* data = nullptr;
-  size_t row_bytes = 0;
-  int64_t row_elements = 0;
-  CacheFormat format = CacheFormat::kF32;
-};
-void load_key_tile(const LevelOps&, const CacheRows&, int64_t first, int64_t end_key, int64_t offset,
-                   int64_t n, int64_t stride, float* buffer, float* out);
+// Keys of one tile as [32, stride] with stride >= n, keys from end_key on and elements beyond
+// n zero; buffer: [row_elements] floats.
+void load_key_rows(const LevelOps&, const CacheRows&, int64_t tile, int64_t stride, float* buffer, float* out);
+// As [round_up(n, 32), 32]; rows: [32, round_up(n, 32)] floats for what has to be turned in two steps.
+void load_key_columns(const LevelOps&, const CacheRows&, int64_t tile, float* buffer, float* rows, float* out);
 
 }  // namespace moebius::cpu

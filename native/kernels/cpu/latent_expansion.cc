@@ -59,11 +59,11 @@ LatentExpansion::LatentExpansion(const LevelOps& ops, KernelContext& context, St
 
 // The latent rows of each tile as [32, row_stride] and as [row_stride, 32].
 void LatentExpansion::prepare_latents() {
-  const CacheRows rows{static_cast<const uint8_t*>(span_.key_rows), shape_.row_bytes, rank_ + shape_.qk_rope_head_dim, shape_.cache_format};
+  const int64_t n = rank_ + shape_.qk_rope_head_dim;
+  const CacheRows rows{static_cast<const uint8_t*>(span_.key_rows), shape_.row_bytes, n, shape_.cache_format, 0, n, span_.n_past + span_.n_rows};
   for_chunks(context_, n_tiles_, 1, [&](int64_t begin, int64_t end, int worker) {
     for (int64_t tile = begin; tile < end; ++tile) {
-      load_key_tile(ops_, rows, tile * kKeyTile, span_.n_past + span_.n_rows, 0, rows.row_elements, row_stride_,
-                    row_buffers_ + worker * row_stride_, latent_rows(tile));
+      load_key_rows(ops_, rows, tile, row_stride_, row_buffers_ + worker * row_stride_, latent_rows(tile));
       ops_.transpose_keys(latent_rows(tile), row_stride_, row_stride_, latent_columns(tile));
     }
   });

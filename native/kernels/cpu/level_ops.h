@@ -74,8 +74,9 @@ struct LevelOps {
   // factor that what was accumulated before must be multiplied with.
   float (*softmax_tile)(float* scores, float scale, float softcap, int first, int end, SoftmaxState&) = nullptr;
   void (*scale_row)(float* x, float factor, int64_t n) = nullptr;
-  // n elements (a multiple of 32) of a kQ8_0 cache row.
-  void (*load_q8_0)(const uint8_t* src, int64_t n, float* dst) = nullptr;
+  // Cache rows as floats: [32, stride], and as [n, 32]. Rows that are missing are zero.
+  void (*load_cache_tile)(const CacheTile&, float* out, int64_t stride) = nullptr;
+  void (*load_cache_tile_transposed)(const CacheTile&, float* out) = nullptr;
   // y += factor * x
   void (*add_scaled)(float* y, float factor, const float* x, int64_t n) = nullptr;
 };

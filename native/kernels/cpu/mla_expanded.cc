@@ -55,7 +55,7 @@ class ExpandedAttention {
     columns.reset();
     for (int64_t tile = 0; tile < end_tile(columns.positions[columns.n - 1]); ++tile)
       attend_tile(ops_, rule, tile, {keys_ + (slot * n_tiles_ + tile) * key_tile_elements(),
-                                     values_ + (slot * n_tiles_ + tile) * value_tile_elements(), value_stride_}, columns);
+                                     values_ + (slot * n_tiles_ + tile) * value_tile_elements(), value_stride_, {}}, columns);
     for (int64_t i = 0; i < columns.n; ++i) {
       const PartialResult part{columns.states + i, columns.out + i * value_stride_};
       merge_parts(ops_, &part, 1, nullptr, shape_.v_head_dim,

@@ -93,6 +93,7 @@ struct Simd {
 
   static I zero_int() { return _mm256_setzero_si256(); }
   static I broadcast_int(const int32_t* p) { return _mm256_set1_epi32(*p); }
+  static I as_int(F v) { return _mm256_castps_si256(v); }
   static F to_float(I v) { return _mm256_cvtepi32_ps(v); }
   static I load_int(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   static I load_aligned(const void* p) { return _mm256_load_si256(static_cast<const __m256i*>(p)); }

@@ -73,6 +73,7 @@ struct Simd {
 
   static I zero_int() { return _mm512_setzero_si512(); }
   static I broadcast_int(const int32_t* p) { return _mm512_set1_epi32(*p); }
+  static I as_int(F v) { return _mm512_castps_si512(v); }
   static F to_float(I v) { return _mm512_cvtepi32_ps(v); }
   static I load_int(const void* p) { return _mm512_loadu_si512(p); }
   static I load_aligned(const void* p) { return _mm512_load_si512(p); }
