@@ -1,12 +1,12 @@
 // moebius run: one answer on standard output, everything about it on standard error.
-import { randomInt } from 'node:crypto'
 import { WorkbenchError } from '../../contract'
-import type { EngineModel, GenerationResult, Sampling } from '../../engine/types'
+import type { EngineModel, GeneratedToken, GenerationResult } from '../../engine/types'
 import { AnswerSplitter, reasoningTagsOf, tagTokenTexts } from '../../services/answer-splitter'
 import { plainConversationStop, preparePrompt, type PreparedPrompt } from '../../services/prompt'
 import { type Arguments, type CliContext, type Command, exitCodes, interrupted, loadOptions } from './command'
 import { toJsonLine } from './format'
 import { cacheFormat, chooseMaxSeqLen, readTextArgument, withModel } from './model-arguments'
+import { readSampling, samplingOptions } from './sampling-arguments'
 
 export const runCommand: Command = {
   name: 'run',
@@ -18,27 +18,19 @@ export const runCommand: Command = {
     { name: 'system', value: 'TEXT', help: 'System prompt' },
     { name: 'raw', help: 'Continue the text as it is, without the chat template' },
     { name: 'max-tokens', short: 'n', value: 'N', help: 'Stop after N tokens (default: what is left of the context)' },
-    { name: 'temp', value: 'T', help: 'Temperature; 0 takes the likeliest token (default 0.8)' },
-    { name: 'top-k', value: 'K', help: 'Sample among the K likeliest tokens; 0 is off (default 40)' },
-    { name: 'top-p', value: 'P', help: 'Sample among the tokens that make up P (default 0.95)' },
-    { name: 'min-p', value: 'P', help: 'Leave out tokens below P times the likeliest (default 0.05)' },
-    { name: 'repeat-penalty', value: 'R', help: 'Penalty of repeated tokens; 1 is off (default 1)' },
-    { name: 'seed', value: 'S', help: 'Seed of the sampler; -1 takes a new one (default -1)' },
     { name: 'stop', value: 'TEXT', help: 'End the answer at this text' },
-    { name: 'grammar-file', value: 'FILE', help: 'Constrain the output with a GBNF grammar' },
     { name: 'ignore-eos', help: 'Go on after the end-of-answer token' },
     { name: 'max-seq-len', value: 'N', help: 'Context length (default: the model\'s, as far as memory allows)' },
     { name: 'ctx', value: 'N', help: 'The same as --max-seq-len' },
     { name: 'force', help: 'Load although memory seems too small' },
+    ...samplingOptions,
     ...loadOptions,
   ],
   run: (args, context) => withModel(args, context, (model, path) => answer(args, context, model, path)),
 }
 
 async function answer(args: Arguments, context: CliContext, model: EngineModel, path: string): Promise<number> {
-  const sampling = readSampling(args)
-  const grammarFile = args.text('grammar-file')
-  if (grammarFile !== undefined) sampling.grammar = await readTextArgument(args, context, 'grammar', 'grammar-file')
+  const sampling = await readSampling(args)
   const prepared = await prepare(args, context, model)
   const maxTokens = args.integer('max-tokens') ?? 0
   const maxSeqLen = await chooseMaxSeqLen(args, context, model, path)
@@ -51,7 +43,7 @@ async function answer(args: Arguments, context: CliContext, model: EngineModel, 
     stop: [...(stop === undefined ? [] : [stop]), ...(isPlain(args, model) ? plainConversationStop : [])],
   })
   const tagTexts = tagTokenTexts(reasoningTagsOf(model.chatTemplate), tag => model.encode(tag, { addSpecial: false, parseSpecial: true }))
-  const output = new AnswerOutput(context, args.flag('json'))
+  const output = new AnswerOutput(context, args.flag('json'), sampling.nProbs ?? 0)
   const controller = new AbortController()
   const forward = (): void => controller.abort()
   context.signal.addEventListener('abort', forward)
@@ -62,7 +54,7 @@ async function answer(args: Arguments, context: CliContext, model: EngineModel, 
       {
         signal: controller.signal,
         onToken: token => {
-          output.tokens.push(token.id)
+          output.add(token)
           output.write(splitter.push(tagTexts.get(token.id) ?? token.text))
           if (splitter.stoppedBy !== undefined) controller.abort()
         },
@@ -79,18 +71,6 @@ async function answer(args: Arguments, context: CliContext, model: EngineModel, 
   } finally {
     context.signal.removeEventListener('abort', forward)
     session.close()
-  }
-}
-
-function readSampling(args: Arguments): Sampling {
-  const seed = args.integer('seed', -1, 2 ** 32 - 1) ?? -1
-  return {
-    temperature: args.number('temp', { minimum: 0, maximum: 10 }) ?? 0.8,
-    samplingTopK: args.integer('top-k') ?? 40,
-    topP: args.number('top-p', { minimum: 0, maximum: 1 }) ?? 0.95,
-    minP: args.number('min-p', { minimum: 0, maximum: 1 }) ?? 0.05,
-    repeatPenalty: args.number('repeat-penalty', { minimum: 0, maximum: 10 }) ?? 1,
-    seed: seed === -1 ? randomInt(2 ** 32) : seed,
   }
 }
 
@@ -116,12 +96,18 @@ function refuseTooLong(promptTokens: number, maxTokens: number, maxSeqLen: numbe
 
 // Where the pieces of an answer go.
 class AnswerOutput {
-  readonly tokens: number[] = []
+  private readonly tokens: number[] = []
+  private readonly logprobs: { id: number, text: string, logprob: number, top: { id: number, logprob: number }[] }[] = []
   private content = ''
   private reasoning = ''
   private reasoningOpen = false
 
-  constructor(private readonly context: CliContext, private readonly json: boolean) {}
+  constructor(private readonly context: CliContext, private readonly json: boolean, private readonly nProbs: number) {}
+
+  add({ id, text, logprob, top }: GeneratedToken): void {
+    this.tokens.push(id)
+    if (this.nProbs > 0) this.logprobs.push({ id, text, logprob, top })
+  }
 
   write(pieces: readonly { type: 'reasoning' | 'content', text: string }[]): void {
     for (const { type, text } of pieces) {
@@ -142,7 +128,7 @@ class AnswerOutput {
     const promptRate = result.promptMs > 0 ? (result.promptTokens - result.cachedTokens) / result.promptMs * 1000 : 0
     if (this.json) {
       this.context.writeOut(toJsonLine({
-        content: this.content, reasoning: this.reasoning, stopReason, ...(stoppedBy !== undefined && { stopString: stoppedBy }), seed, tokens: this.tokens,
+        content: this.content, reasoning: this.reasoning, stopReason, ...(stoppedBy !== undefined && { stopString: stoppedBy }), seed, tokens: this.tokens, ...(this.nProbs > 0 && { logprobs: this.logprobs }),
         stats: { ...result, stopReason, tokensPerSecond: rate, promptTokensPerSecond: promptRate },
       }))
     } else {
