@@ -1,6 +1,7 @@
 // From raw GGUF blocks to small integer codes in registers: 256 weights of one row at a time.
 // A format says how its codes are read: weight = scale_g * (code - kOffset) - min_g, with a
-// scale per kGroup elements; kSigned codes are s8, all others u8 of at most 127.
+// scale per kGroup elements; kSigned codes are s8, all others u8 of at
+// most kMaxCode.
 // Formats of 32 (64) elements expand 8 (4) consecutive blocks. The dot and the tile
 // kernels are templates over these formats, so a format is written once.
 #pragma once

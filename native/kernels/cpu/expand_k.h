@@ -15,6 +15,7 @@ struct SuperFormat {
   static constexpr bool kSigned = false;
   static constexpr bool kHasMin = false;
   static constexpr int kOffset = 0;
+  static constexpr int kMaxCode = 127;
 };
 
 // The eight 6-bit scales and mins of Q4_K and Q5_K as bytes of two words.
@@ -34,6 +35,7 @@ struct BlockFormat<QuantFormat::kQ4_K> : SuperFormat {
   static constexpr QuantFormat kFormat = QuantFormat::kQ4_K;
   static constexpr int kBlockBytes = 144;
   static constexpr bool kHasMin = true;
+  static constexpr int kMaxCode = 15;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
     const auto* block = reinterpret_cast<const BlockQ4_K*>(p);
     k_scales(block->scales, f16_value(&block->d), f16_value(&block->dmin), out);
@@ -50,6 +52,7 @@ struct BlockFormat<QuantFormat::kQ5_K> : SuperFormat {
   static constexpr QuantFormat kFormat = QuantFormat::kQ5_K;
   static constexpr int kBlockBytes = 176;
   static constexpr bool kHasMin = true;
+  static constexpr int kMaxCode = 31;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
     const auto* block = reinterpret_cast<const BlockQ5_K*>(p);
     k_scales(block->scales, f16_value(&block->d), f16_value(&block->dmin), out);
@@ -91,6 +94,7 @@ struct BlockFormat<QuantFormat::kQ2_K> : SuperFormat {
   static constexpr int kBlockBytes = 84;
   static constexpr int kGroup = 16;
   static constexpr bool kHasMin = true;
+  static constexpr int kMaxCode = 3;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
     const auto* block = reinterpret_cast<const BlockQ2_K*>(p);
     const __m256 d = _mm256_set1_ps(f16_value(&block->d)), dmin = _mm256_set1_ps(f16_value(&block->dmin));

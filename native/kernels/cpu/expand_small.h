@@ -13,6 +13,7 @@ struct SmallFormat {
   static constexpr bool kSigned = false;
   static constexpr bool kHasMin = false;
   static constexpr int kOffset = 0;
+  static constexpr int kMaxCode = 127;
 };
 
 inline __m256i look_up(const int8_t (&table)[16], __m256i indices) {
@@ -51,6 +52,7 @@ struct BlockFormat<QuantFormat::kQ4_1> : SmallFormat {
   static constexpr QuantFormat kFormat = QuantFormat::kQ4_1;
   static constexpr int kBlockBytes = 20;
   static constexpr bool kHasMin = true;
+  static constexpr int kMaxCode = 15;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
     out.scales[0] = f16_values<kBlockBytes>(p);
     out.mins[0] = _mm256_sub_ps(_mm256_setzero_ps(), f16_values<kBlockBytes>(p + 2));
@@ -79,6 +81,7 @@ struct BlockFormat<QuantFormat::kQ5_1> : SmallFormat {
   static constexpr QuantFormat kFormat = QuantFormat::kQ5_1;
   static constexpr int kBlockBytes = 24;
   static constexpr bool kHasMin = true;
+  static constexpr int kMaxCode = 31;
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
     out.scales[0] = f16_values<kBlockBytes>(p);
     out.mins[0] = _mm256_sub_ps(_mm256_setzero_ps(), f16_values<kBlockBytes>(p + 2));

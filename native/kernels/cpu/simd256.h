@@ -146,6 +146,11 @@ struct Simd {
 #endif
   }
 
+  // The two halves of a four-way dot, for sums in 16 bits between them.
+  static I pair_products(I codes, I x) { return _mm256_maddubs_epi16(codes, x); }
+  static I add_pairs(I a, I b) { return _mm256_add_epi16(a, b); }
+  static I sum_pairs(I acc, I pairs) { return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))); }
+
   // Codes of 256 weights in vectors of this level.
   static constexpr int kVectorsPerBlock = 8;
   static I code_vector(const __m256i* groups, int index) { return groups[index]; }

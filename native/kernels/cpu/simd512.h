@@ -114,6 +114,10 @@ struct Simd {
     return _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
   }
 
+  static I pair_products(I codes, I x) { return _mm512_maddubs_epi16(codes, x); }
+  static I add_pairs(I a, I b) { return _mm512_add_epi16(a, b); }
+  static I sum_pairs(I acc, I pairs) { return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1))); }
+
   static constexpr int kVectorsPerBlock = 4;
   static I code_vector(const __m256i* groups, int index) {
     return _mm512_inserti64x4(_mm512_castsi256_si512(groups[2 * index]), groups[2 * index + 1], 1);

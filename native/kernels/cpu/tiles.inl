@@ -92,8 +92,48 @@ inline Simd::I tile_dot(Simd::I sum, Simd::I codes, Simd::I x) {
   return Simd::dot(sum, codes, x);
 }
 
+// Without VNNI small codes are summed as 16-bit pairs first: this many steps cannot overflow.
+template <int kMaxCode>
+constexpr int kPairSteps = 32767 / (kMaxCode * 2 * 127);
+
+// dots[v][i] += the four-way dots of the kSteps lines from `line` on.
+template <int kSteps, TileMode mode, int kMaxCode, int kVectors, int kColumns>
+inline void add_dots(const uint8_t* codes, const ColumnBlock& x, int line, Simd::I (&dots)[kVectors][kColumns]) {
+  constexpr bool kInPairs = Simd::kSignedOffset == 0 && mode == TileMode::kMins && kPairSteps<kMaxCode> >= 4;
+  constexpr int kRun = kInPairs ? (kPairSteps<kMaxCode> >= kSteps ? kSteps : 4) : kSteps;
+#pragma GCC unroll 2
+  for (int begin = 0; begin < kSteps; begin += kRun) {
+    Simd::I pairs[kVectors][kColumns];
+#pragma GCC unroll 8
+    for (int s = begin; s < begin + kRun; ++s) {
+      Simd::I weights[kVectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) weights[v] = Simd::load_aligned(codes + v * kLanes * 256 + (line + s) * kLanes * 4);
+#pragma GCC unroll 6
+      for (int i = 0; i < kColumns; ++i) {
+        const Simd::I values = Simd::broadcast_int(reinterpret_cast<const int32_t*>(x.codes[line + s][i]));
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) {
+          if constexpr (kInPairs) {
+            const Simd::I products = Simd::pair_products(weights[v], values);
+            pairs[v][i] = s == begin ? products : Simd::add_pairs(pairs[v][i], products);
+          } else {
+            dots[v][i] = tile_dot<mode>(dots[v][i], weights[v], values);
+          }
+        }
+      }
+    }
+    if constexpr (kInPairs) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v)
+#pragma GCC unroll 6
+        for (int i = 0; i < kColumns; ++i) dots[v][i] = Simd::sum_pairs(dots[v][i], pairs[v][i]);
+    }
+  }
+}
+
 // c[column][row] += for kVectors vectors of rows and kColumns columns over 256 inputs.
-template <int kGroup, TileMode mode, int kColumns>
+template <int kGroup, TileMode mode, int kMaxCode, int kColumns>
 inline void multiply_block(const TileBlock& tile, int first_vector, const ColumnBlock& x, float* c) {
   constexpr int kVectors = Simd::kTileVectors, kSteps = kGroup / 4;
   const uint8_t* codes = tile.codes + first_vector * kLanes * 256;
@@ -111,19 +151,7 @@ inline void multiply_block(const TileBlock& tile, int first_vector, const Column
       dots[0][i] = first_sum<mode>(kGroup == 32 ? &x.offsets32[g][i] : &x.offsets16[g][i]);
       for (int v = 1; v < kVectors; ++v) dots[v][i] = dots[0][i];
     }
-#pragma GCC unroll 8
-    for (int s = 0; s < kSteps; ++s) {
-      const int line = g * kSteps + s;
-      Simd::I weights[kVectors];
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) weights[v] = Simd::load_aligned(codes + v * kLanes * 256 + line * kLanes * 4);
-#pragma GCC unroll 6
-      for (int i = 0; i < kColumns; ++i) {
-        const Simd::I values = Simd::broadcast_int(reinterpret_cast<const int32_t*>(x.codes[line][i]));
-#pragma GCC unroll 2
-        for (int v = 0; v < kVectors; ++v) dots[v][i] = tile_dot<mode>(dots[v][i], weights[v], values);
-      }
-    }
+    add_dots<kSteps, mode, kMaxCode>(codes, x, g * kSteps, dots);
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
       const Simd::F scale = Simd::load(scales + v * kLanes * 16 + g * kLanes);
@@ -144,7 +172,7 @@ inline void multiply_block(const TileBlock& tile, int first_vector, const Column
     for (int i = 0; i < kColumns; ++i) Simd::store(c + i * kTileRows + (first_vector + v) * kLanes, sums[v][i]);
 }
 
-template <int kGroup, TileMode mode>
+template <int kGroup, TileMode mode, int kMaxCode>
 void multiply_tile(const TileBlock& tile, const ColumnBlock* columns, int64_t stride, int64_t n_columns, Upcoming next, float* c) {
   // Evenly over the columns: a burst would hold up the loads of the kernel itself.
   const int64_t fetch = (next.bytes / 64 * kTileColumns / n_columns + 1) * 64;
@@ -155,12 +183,12 @@ void multiply_tile(const TileBlock& tile, const ColumnBlock* columns, int64_t st
     next.bytes -= fetch_now;
     for (int v = 0; v < kRowVectors; v += Simd::kTileVectors) {
       switch (n_columns - i) {
-        case 1: multiply_block<kGroup, mode, 1>(tile, v, *columns, c); break;
-        case 2: multiply_block<kGroup, mode, 2>(tile, v, *columns, c); break;
-        case 3: multiply_block<kGroup, mode, 3>(tile, v, *columns, c); break;
-        case 4: multiply_block<kGroup, mode, 4>(tile, v, *columns, c); break;
-        case 5: multiply_block<kGroup, mode, 5>(tile, v, *columns, c); break;
-        default: multiply_block<kGroup, mode, 6>(tile, v, *columns, c); break;
+        case 1: multiply_block<kGroup, mode, kMaxCode, 1>(tile, v, *columns, c); break;
+        case 2: multiply_block<kGroup, mode, kMaxCode, 2>(tile, v, *columns, c); break;
+        case 3: multiply_block<kGroup, mode, kMaxCode, 3>(tile, v, *columns, c); break;
+        case 4: multiply_block<kGroup, mode, kMaxCode, 4>(tile, v, *columns, c); break;
+        case 5: multiply_block<kGroup, mode, kMaxCode, 5>(tile, v, *columns, c); break;
+        default: multiply_block<kGroup, mode, kMaxCode, 6>(tile, v, *columns, c); break;
       }
     }
   }
@@ -263,7 +291,7 @@ template <QuantFormat format>
 void fill_format(LevelOps& ops) {
   using Format = BlockFormat<format>;
   ops.expand_tile[static_cast<int>(format)] = expand_tile<format>;
-  ops.multiply_tile[static_cast<int>(format)] = multiply_tile<Format::kGroup, tile_mode<Format>()>;
+  ops.multiply_tile[static_cast<int>(format)] = multiply_tile<Format::kGroup, tile_mode<Format>(), Format::kMaxCode>;
 }
 }  // namespace
 

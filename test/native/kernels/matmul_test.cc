@@ -60,6 +60,30 @@ TEST(products_of_every_format_match_the_plain_loops_in_decode) { check_shapes(Ph
 
 TEST(products_of_every_format_match_the_plain_loops_in_prefill) { check_shapes(Phase::kPrefill, {1, 4, 33, 65}); }
 
+TEST(the_largest_codes_meet_the_largest_activations_without_overflow) {
+  for (const QuantFormatInfo* info : weight_formats()) {
+    if (is_float(info->format)) continue;
+    TestMatrix weights(info->format, 512, 33, 1);
+    // All code bits set; the scales stay the valid ones of the random blocks.
+    for (size_t at = 0; at < weights.bytes.size(); at += static_cast<size_t>(info->block_bytes)) {
+      uint8_t* block = weights.bytes.data() + at;
+      const std::vector<uint8_t> before(block, block + info->block_bytes);
+      std::memset(block, 0xff, static_cast<size_t>(info->block_bytes));
+      for (const int* field = half_fields(info->format); *field >= 0; ++field) put_half(block + *field, 0.01f);
+      const int64_t kept = info->format == QuantFormat::kMXFP4 ? 1 : info->format == QuantFormat::kNVFP4 ? 4 : 0;
+      std::copy_n(before.begin(), kept, block);
+      if (info->format == QuantFormat::kIQ1_M) std::copy(before.begin() + 48, before.end(), block + 48);
+    }
+    for (float sign : {1.0f, -1.0f}) {
+      const std::vector<float> x(512 * 40, sign);
+      const auto expected = product(reference_backend().kernels(), weights.view, x.data(), 40);
+      for (const std::string& level : fast_levels())
+        for (Phase phase : {Phase::kDecode, Phase::kPrefill})
+          check_below(label(info->name, level, 512, 40), nmse(product(cpu_backend_at(level).kernels(), weights.view, x.data(), 40, {phase}), expected), kFloatNmse);
+    }
+  }
+}
+
 TEST(float_products_of_every_length) {
   for (QuantFormat format : {QuantFormat::kF32, QuantFormat::kF16, QuantFormat::kBF16}) {
     for (int64_t n_in = 1; n_in <= 67; ++n_in) {
