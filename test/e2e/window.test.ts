@@ -38,12 +38,14 @@ describe.skipIf(missing !== undefined)('the window', () => {
     await page.getByRole('button', { name: 'New chat' }).click()
     await page.waitForURL('**/#/chat/new')
   }
-  // At this temperature the model hardly ever ends by itself.
+  // Hot and unfiltered, the model hardly ever ends by itself.
   async function newRamblingChat(): Promise<void> {
     await newChat()
     await page.getByRole('button', { name: 'Sampling and system prompt' }).click()
-    await page.getByRole('spinbutton', { name: 'Temperature' }).fill('8')
-    await page.getByRole('spinbutton', { name: 'Temperature' }).press('Tab')
+    for (const [name, value] of [['Temperature', '8'], ['Top-p', '1'], ['Min-p', '0'], ['Top-k', '0']] as const) {
+      await page.getByRole('spinbutton', { name }).fill(value)
+      await page.getByRole('spinbutton', { name }).press('Tab')
+    }
     await page.keyboard.press('Escape')
   }
   async function command(text: string): Promise<void> {
@@ -121,7 +123,7 @@ describe.skipIf(missing !== undefined)('the window', () => {
   })
 
   it('finds, renames, deletes and restores conversations', async () => {
-    await page.getByRole('searchbox', { name: 'Search chats' }).fill('12')
+    await page.getByRole('searchbox', { name: 'Search chats' }).fill('What is 12 * 3')
     await expect.poll(() => page.locator('aside.list .entry').count()).toBe(1)
     await page.getByRole('searchbox', { name: 'Search chats' }).fill('')
     await expect.poll(() => page.locator('aside.list .entry').count()).toBe(3)
