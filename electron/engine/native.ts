@@ -72,13 +72,13 @@ class NativeEngine implements Engine {
   }
 
   async load(path: string, options: LoadOptions = {}): Promise<EngineModel> {
-    const { signal, onProgress, threads = 0, exact = false, overrides = {} } = options
+    const { signal, onProgress, threads = 0, exact = false, overrides = {}, vocabularyOnly = false } = options
     // Reading weights that do not fit would only push out what was read before.
     const { info } = await awaitNative(() => this.#addon.inspect(path, overrides))
     const touchWeights = info.fileBytes < this.memory().availableBytes
     const report = onProgress && ((done: number, total: number): void => { onProgress(total > 0 ? done / total : 1) })
     const handle = await withCancel(this.#addon, signal, cancel => awaitNative<ModelHandle>(() => this.#addon.loadModel(
-      path, { threads, exact, overrides, touchWeights }, report, cancel)))
+      path, { threads, exact, overrides, touchWeights, ...(vocabularyOnly && { vocabularyOnly }) }, report, cancel)))
     return callNative(() => new NativeModel(this.#addon, handle))
   }
 

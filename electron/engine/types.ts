@@ -22,6 +22,7 @@ export interface LoadOptions {
   threads?: number           // 0 or absent: physical cores
   exact?: boolean            // float activations
   overrides?: Record<string, string>
+  vocabularyOnly?: boolean   // the tokenizer alone; sessions are refused
   signal?: AbortSignal
   onProgress?: (fraction: number) => void
 }

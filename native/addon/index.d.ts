@@ -113,6 +113,7 @@ export interface LoadOptions {
   threads?: number
   exact?: boolean
   touchWeights?: boolean
+  vocabularyOnly?: boolean
 }
 
 export interface LoadedModel {

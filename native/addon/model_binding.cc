@@ -50,6 +50,7 @@ LoadOptions read_load_options(const Napi::Value& value) {
   if (reader.has("threads")) options.n_threads = static_cast<int>(reader.integer("threads", 0, 1024));
   if (reader.has("exact")) options.exact = reader.boolean("exact");
   if (reader.has("touchWeights")) options.touch_weights = reader.boolean("touchWeights");
+  if (reader.has("vocabularyOnly")) options.vocabulary_only = reader.boolean("vocabularyOnly");
   reader.finish();
   return options;
 }

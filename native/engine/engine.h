@@ -28,6 +28,7 @@ struct LoadOptions {
   int n_threads = 0;            // 0 = physical cores
   bool exact = false;           // float activations throughout: slower, for comparisons
   bool touch_weights = true;    // read every page once while loading, so that the first token is fast
+  bool vocabulary_only = false;  // the tokenizer alone, of any file that has one; no sessions
 };
 
 class Model {

@@ -54,6 +54,14 @@ void warn_of_ignored(ModelInfo& info) {
                                       info.ignored_tensors.size(), info.ignored_tensors.front().c_str()));
 }
 
+void load_network(const GgufModelFile& file, Model::State& state) {
+  ConfigReader reader(file);
+  state.decoder = load_decoder(file, reader, /*headers_only=*/false, state.info.ignored_tensors);
+  describe_model(state.decoder.config, state.decoder.weights, reader.log(), state.info);
+  describe_tensors(file, state.decoder.config, state.info);
+  warn_of_ignored(state.info);
+}
+
 }  // namespace
 
 Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -71,11 +79,15 @@ std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
   state->file = std::make_unique<GgufModelFile>(path, gguf_overrides(options.overrides));
   const GgufModelFile& file = *state->file;
   state->info = describe_file(file);
-  ConfigReader reader(file);
-  state->decoder = load_decoder(file, reader, /*headers_only=*/false, state->info.ignored_tensors);
-  describe_model(state->decoder.config, state->decoder.weights, reader.log(), state->info);
-  describe_tensors(file, state->decoder.config, state->info);
-  warn_of_ignored(state->info);
+  state->vocabulary_only = options.vocabulary_only;
+  if (options.vocabulary_only) {
+    state->tokenizer = load_tokenizer(file.metadata());
+    state->token_table = make_token_table(*state->tokenizer);
+    state->info.vocab_size = state->tokenizer->vocab_size();
+    state->pool = std::make_unique<ThreadPool>(1);
+    return std::shared_ptr<Model>(new Model(std::move(state)));
+  }
+  load_network(file, *state);
   state->tokenizer = load_tokenizer(file.metadata());
   if (state->tokenizer->vocab_size() > state->decoder.config.vocab_size)
     throw Error(ErrorCode::kGguf, format_text("the tokenizer has %d tokens, the embedding only %lld rows",

@@ -26,6 +26,7 @@ struct Model::State {
   std::shared_ptr<const TokenTable> token_table;
   Backend* backend = nullptr;
   bool exact = false;
+  bool vocabulary_only = false;
 
   std::mutex step_mutex;
   std::unique_ptr<ThreadPool> pool;

@@ -62,6 +62,8 @@ Session::~Session() = default;
 
 std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, SessionOptions options) {
   auto state = std::make_unique<State>();
+  if (model->state().vocabulary_only)
+    throw Error(ErrorCode::kUnsupported, "only the vocabulary of this file is loaded: it cannot run");
   const ModelConfig& config = model->state().decoder.config;
   state->options = resolve(config, options);
   state->cache = make_cache(config, state->options.cache_format, state->options.max_seq_len);

@@ -1,5 +1,5 @@
 // The command line over the real engine: golden models and the built-in one.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -82,6 +82,26 @@ describe.runIf(findAddon() !== undefined)('command line over the engine', () => 
         expect(json(await cli(engine, ['tokenize', join(models, `${name}.gguf`), '--text-file', file, '--json'])), name).toEqual({ tokens, count: tokens.length })
       }
     }
+  })
+
+  it('tokenizes with files that hold nothing but a vocabulary', async () => {
+    const folders = [resolve('test/fixtures/tokenizers'), resolve('../shared/fixtures/tokenizers'), process.env['MOEBIUS_GOLDENS'] ?? ''].filter(path => path !== '' && existsSync(path))
+    const files = [...new Map(folders.flatMap(path => readdirSync(path).filter(name => name.endsWith('.gguf')).map(name => [name, join(path, name)] as const))).values()]
+    expect(files.length).toBeGreaterThan(0)
+    for (const file of files) {
+      const texts = readFileSync(`${file}.inp`, 'utf8').split('\n__ggml_vocab_test__\n')
+      const ids = readFileSync(`${file}.out`, 'utf8').split('\n')
+      for (const index of [0, 7, 20, 33]) {
+        const text = texts[index]!
+        const tokens = ids[index]!.trim().split(/\s+/).filter(word => word !== '').map(Number)
+        if (tokens.length === 0) continue
+        const input = join(folder, 'vocabulary.txt')
+        writeFileSync(input, text)
+        expect(json(await cli(engine, ['tokenize', file, '--text-file', input, '--no-special', '--json'])), `${file} ${index}`).toEqual({ tokens, count: tokens.length })
+        expect((json(await cli(engine, ['detokenize', file, '--tokens', tokens.join(','), '--json'])) as { text: string }).text.trim()).toBe(text.trim())
+      }
+    }
+    expect(await cli(engine, ['run', files[0]!, '-p', 'x'])).toMatchObject({ code: 1, error: expect.stringContaining('token_embd.weight') })
   })
 
   it('continues the built-in model\'s story', async () => {

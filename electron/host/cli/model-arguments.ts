@@ -1,19 +1,19 @@
 // What several commands share: loading the model, choosing a length, reading tokens and text.
 import { readFile } from 'node:fs/promises'
 import { WorkbenchError } from '../../contract'
-import type { CacheFormat, EngineModel } from '../../engine/types'
+import type { CacheFormat, EngineModel, LoadOptions } from '../../engine/types'
 import { type Arguments, type CliContext, UsageError } from './command'
 
 export const cacheFormat: CacheFormat = 'f16'
 const longestDefault = 32_768
 
 // Loads the model named on the command line, hands it to the work, and frees it whatever happens.
-export async function withModel<T>(args: Arguments, context: CliContext, work: (model: EngineModel, path: string) => Promise<T>): Promise<T> {
+export async function withModel<T>(args: Arguments, context: CliContext, work: (model: EngineModel, path: string) => Promise<T>, options: Pick<LoadOptions, 'vocabularyOnly'> = {}): Promise<T> {
   const path = await context.resolveModel(args.model())
   const engine = await context.engine()
   const threads = args.integer('threads', 1, 1024)
   const model = await engine.load(path, {
-    ...(threads !== undefined && { threads }), ...(args.flag('exact') && { exact: true }), signal: context.signal,
+    ...(threads !== undefined && { threads }), ...(args.flag('exact') && { exact: true }), ...options, signal: context.signal,
     ...(context.interactive && { onProgress: (fraction: number) => context.writeError(`\rloading ${Math.round(fraction * 100)} %${fraction >= 1 ? '\r\u001b[K' : ''}`) }),
   })
   try {

@@ -27,7 +27,7 @@ export const tokenizeCommand: Command = {
     if (args.flag('json')) context.writeOut(toJsonLine({ tokens, count: tokens.length }))
     else context.writeOut(formatTable(['id', 'text'], tokens.map(id => [String(id), printable(JSON.stringify(model.decode([id], { keepSpecial: true })))]), [0]))
     return exitCodes.ok
-  }),
+  }, { vocabularyOnly: true }),
 }
 
 export const detokenizeCommand: Command = {
@@ -39,7 +39,7 @@ export const detokenizeCommand: Command = {
     const text = model.decode(await readTokens(args, context, model.vocabSize), { keepSpecial: !args.flag('no-special') })
     context.writeOut(args.flag('json') ? toJsonLine({ text }) : `${text}\n`)
     return exitCodes.ok
-  }),
+  }, { vocabularyOnly: true }),
 }
 
 export const logitsCommand: Command = {

@@ -163,6 +163,19 @@ TEST(inspection_explains_what_cannot_run) {
   CHECK(found);
 }
 
+TEST(a_vocabulary_loads_without_weights) {
+  const std::string folder = find_golden_folder("tokenizers/ggml-vocab-llama-spm.gguf");
+  if (folder.empty()) return skip("no vocabulary file");
+  LoadOptions options;
+  options.vocabulary_only = true;
+  const std::shared_ptr<Model> model = Model::load(folder + "/ggml-vocab-llama-spm.gguf", options);
+  CHECK_EQ(model->info().vocab_size, 32000);
+  CHECK(model->tokenizer().encode("Hello", {.add_special = false}) == std::vector<int32_t>{15043});
+  CHECK(model->moe_layers().empty());
+  CHECK_THROWS(Error, "only the vocabulary", Session::create(model, {}));
+  CHECK_THROWS(Error, "token_embd.weight", Model::load(folder + "/ggml-vocab-llama-spm.gguf"));
+}
+
 TEST(memory_estimates_follow_the_cache) {
   const std::unique_ptr<Golden> golden = open_golden("deepseek2-v3");
   if (golden == nullptr) return;
