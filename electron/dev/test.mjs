@@ -76,15 +76,20 @@ async function vitest(node, project) {
   count({ passed: result.numPassedTests, failed, skipped: result.numPendingTests + result.numTodoTests })
 }
 
+// The sanitizer build; with clang it holds the fuzz targets, too.
+function sanitizeOptions() {
+  const fuzzing = has('clang++', '--version') ? ['-DMOEBIUS_FUZZ=ON', '-DCMAKE_CXX_COMPILER=clang++'] : []
+  return ['-DMOEBIUS_SANITIZE=ON', '-DCMAKE_BUILD_TYPE=Sanitize', ...fuzzing]
+}
+
 // Each fuzz target for a few seconds from its corpus; a finding ends with a non-zero code.
 async function fuzz() {
   if (!has('clang++', '--version')) {
     say('skipped: fuzzing needs clang (Debian: apt install clang)')
     return count({ skipped: 1 })
   }
-  const build = 'native/build-fuzz'
-  const options = ['-DMOEBIUS_FUZZ=ON', '-DMOEBIUS_SANITIZE=ON', '-DCMAKE_CXX_COMPILER=clang++']
-  const built = (await execute('cmake', nativeConfigure(build, options))).code === 0
+  const build = 'native/build-sanitize'
+  const built = (await execute('cmake', nativeConfigure(build, ['-DMOEBIUS_TESTS=ON', ...sanitizeOptions()]))).code === 0
     && (await execute('cmake', ['--build', build, '--parallel', jobs])).code === 0
   if (!built) return count({ failed: 1 })
   const targets = readdirSync(join(root, build, 'test')).filter(file => /_fuzz(\.exe)?$/.test(file))
@@ -108,7 +113,7 @@ await main(async () => {
     layers: () => verdict('layers', ...tool('node_modules/dependency-cruiser/bin/dependency-cruise.mjs', '--config', '.dependency-cruiser.cjs', 'electron', 'renderer')),
     native: () => nativeTests('tests', [], []),
     instructions: () => instructions(node),
-    sanitize: () => nativeTests('sanitize', ['-DMOEBIUS_SANITIZE=ON', '-DCMAKE_BUILD_TYPE=RelWithDebInfo'], ['base', 'quant', 'formats', 'tokenizer', 'sampling', 'kernels']),
+    sanitize: () => nativeTests('sanitize', sanitizeOptions(), ['base', 'quant', 'formats', 'tokenizer', 'sampling', 'kernels']),
     unit: async () => {
       await buildNative()
       await buildApp()
