@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/cpu_features.h"
 #include "base/error.h"
 #include "engine/model_info.h"
 
@@ -27,24 +28,102 @@ uint64_t cache_bytes_per_token(const ModelInfo& info, CacheFormat format) {
   return bytes;
 }
 
-// Rows of the largest prefill step, all alive at once in the widest layer.
+// What the kernels take, in bytes (kernels/cpu/activations.h, tiles.h, product.h). Rounded
+// rows and packed columns are of 256 inputs; columns come in sixes.
+struct KernelSizes {
+  bool is_float = false;  // weights of 16 bits or more: columns stay float
+  int64_t blocks(int64_t n) const { return (n + 255) / 256; }
+  int64_t rounded(int64_t n) const { return is_float ? 0 : 384 * blocks(n); }
+  int64_t six_columns(int64_t n) const { return (is_float ? 6144 : 2880) * blocks(n); }
+  int64_t columns(int64_t count, int64_t n) const { return (count + 5) / 6 * six_columns(n); }
+};
+
+bool has_float_weights(const ModelInfo& info) {
+  const char* const name = info.is_moe ? "experts" : "dense";
+  for (const TensorClassInfo& each : info.tensor_classes)
+    if (each.name == name) return each.bits_per_weight >= 16;
+  return true;
+}
+
+// Gate, up and down of `slots` blocks per row, spread over n_groups experts.
+int64_t feed_forward_bytes(const ModelInfo& info, const KernelSizes& sizes, int64_t rows, int64_t slots,
+                           int64_t n_groups, int64_t width) {
+  constexpr int64_t kPartBytes = int64_t{64} << 20;
+  const int64_t pairs = rows * slots, d = info.hidden_size;
+  const int64_t hidden = sizes.is_float ? 4 * pairs * width : pairs * sizes.rounded(width);
+  // The last six columns of a group are full to the half on average: a little more than that.
+  const int64_t columns = pairs + 4 * (n_groups > 1 ? n_groups : 0);
+  const int64_t parts = std::min(4 * pairs * d, std::max(kPartBytes, 4 * pairs * 32));
+  return rows * sizes.rounded(d) + hidden + sizes.columns(columns, d) + sizes.columns(columns, width) + parts +
+         12 * pairs;
+}
+
+// Activations of one layer that live while it runs, in floats per row.
+int64_t live_elements(const ModelInfo& info, int64_t n_kv_heads) {
+  // Local layers may rotate by a table of their own.
+  const bool has_windows =
+      std::any_of(info.layers.begin(), info.layers.end(), [](const LayerInfo& layer) { return layer.window > 0; });
+  const int64_t heads = info.n_heads * (info.key_dim + info.value_dim);
+  const int64_t attention =
+      info.is_mla ? heads + info.kv_lora_rank + info.qk_rope_head_dim + info.q_lora_rank + info.qk_rope_head_dim
+                  : heads + n_kv_heads * (info.key_dim + info.value_dim) + (has_windows ? 2 : 1) * info.key_dim;
+  return 3 * info.hidden_size + attention;
+}
+
+// Keys and values made of the latents for a slice of heads, and the latents as tiles.
+int64_t expansion_bytes(const ModelInfo& info, const KernelSizes& sizes, int64_t seq_len) {
+  constexpr int64_t kSliceBytes = int64_t{64} << 20;
+  if (!info.is_mla) return 0;
+  const int64_t keys = (seq_len + 31) / 32 * 32, rank = info.kv_lora_rank;
+  const int64_t head = 4 * keys * (info.key_dim + (info.value_dim + 31) / 32 * 32);
+  const int64_t slice = std::min(info.n_heads * head, std::max(kSliceBytes, head));
+  const int64_t latents = 2 * 4 * keys * ((rank + info.qk_rope_head_dim + 31) / 32 * 32);
+  return slice + latents + (sizes.is_float ? 0 : keys * sizes.rounded(rank) + sizes.columns(keys, rank));
+}
+
+int64_t bytes_per_worker(const ModelInfo& info, int64_t widest) {
+  const int64_t product = 12288 + 32768 + 4 * std::max<int64_t>(widest, 8192) + 2 * 192 * 32 * 4;
+  const int64_t expansion = info.is_mla ? 4 * info.kv_lora_rank * (info.qk_nope_head_dim + info.v_head_dim) : 0;
+  return std::max(product, expansion + 64 * 4 * (info.key_dim + info.value_dim));
+}
+
+// The largest prefill step: what its widest layer keeps and the most that one kernel takes.
 uint64_t scratch_bytes(const ModelInfo& info, int64_t seq_len) {
-  const int64_t experts_per_row =
-      info.is_moe ? 32 * info.n_routed_experts / std::max<int64_t>(info.n_active_experts, 1) : 512;
-  const int64_t rows = std::min(std::clamp<int64_t>(experts_per_row, 512, 2048), seq_len);
-  const int64_t attention = info.n_heads * (2 * info.key_dim + 2 * info.value_dim);
-  const int64_t expanded = info.is_mla ? info.n_heads * (info.qk_nope_head_dim + info.v_head_dim) : 0;
-  int64_t feed_forward = 0;
-  for (const LayerInfo& layer : info.layers) feed_forward = std::max(feed_forward, layer.feed_forward);
-  const int64_t experts = info.n_active_experts * (info.hidden_size + 1) + 3 * info.n_routed_experts;
-  // gate and up, and their int8 copies.
-  const int64_t per_row = 5 * info.hidden_size + attention + experts + 5 * feed_forward / 2;
-  // Expanded keys and values are made for a slice of heads at a time.
-  const int64_t keys = std::min<int64_t>(seq_len * expanded, int64_t{64} << 20);
-  return static_cast<uint64_t>(rows * per_row + keys + info.vocab_size) * sizeof(float);
+  const int64_t rows =
+      std::min(default_prefill_chunk(info.is_moe ? info.n_routed_experts : 0, info.n_active_experts), seq_len);
+  const KernelSizes sizes{has_float_weights(info)};
+  int64_t n_kv_heads = 0, dense_width = 0;
+  for (const LayerInfo& layer : info.layers) {
+    n_kv_heads = std::max(n_kv_heads, layer.n_kv_heads);
+    if (!layer.is_moe) dense_width = std::max(dense_width, layer.feed_forward);
+  }
+  int64_t feed_forward = dense_width > 0 ? feed_forward_bytes(info, sizes, rows, 1, 1, dense_width) : 0;
+  int64_t widest = std::max(info.hidden_size, dense_width);
+  if (info.is_moe) {
+    const bool is_shared = info.shared_expert_feed_forward > 0;
+    const int64_t width = std::max(info.expert_feed_forward, info.shared_expert_feed_forward);
+    const int64_t routing = 4 * rows * (info.n_routed_experts + 2 * info.n_active_experts);
+    feed_forward = std::max(feed_forward, routing + feed_forward_bytes(info, sizes, rows, info.n_active_experts + is_shared,
+                                                                       info.n_routed_experts + is_shared, width));
+    widest = std::max(widest, width);
+  }
+  const int64_t projection = rows * sizes.rounded(info.n_heads * info.value_dim) +
+                             sizes.columns(rows, std::max(info.hidden_size, info.n_heads * info.value_dim));
+  const int64_t attention = std::max(expansion_bytes(info, sizes, seq_len), projection);
+  const int64_t kernel = std::max(feed_forward, attention) + physical_core_count() * bytes_per_worker(info, widest);
+  // Every take is rounded up to a cache line.
+  constexpr int64_t kRounding = 4096;
+  return static_cast<uint64_t>(4 * rows * live_elements(info, n_kv_heads) + kernel + kRounding);
 }
 
 }  // namespace
+
+int64_t default_prefill_chunk(int64_t n_routed_experts, int64_t n_active_experts) {
+  constexpr int64_t kLeast = 512, kMost = 2048, kUnit = 128;
+  if (n_routed_experts == 0) return kLeast;
+  const int64_t wanted = 128 * n_routed_experts / std::max<int64_t>(n_active_experts, 1);
+  return std::clamp((wanted + kUnit - 1) / kUnit * kUnit, kLeast, kMost);
+}
 
 MemoryEstimate estimate_memory(const ModelInfo& info, int64_t seq_len, CacheFormat cache_format) {
   if (seq_len < 1)

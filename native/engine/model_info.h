@@ -143,6 +143,11 @@ struct MemoryEstimate {
   uint64_t total() const { return weights + cache + scratch; }
 };
 
+// Rows of a prefill step unless the session says otherwise. Prefill pays for expanding a
+// matrix, and for the keys and values of the history, once per step: enough rows that every
+// expert sees about 128 of them. n_routed_experts: 0 for dense models.
+int64_t default_prefill_chunk(int64_t n_routed_experts, int64_t n_active_experts);
+
 // seq_len in tokens; throws Error(kBadRequest) when it is not positive.
 MemoryEstimate estimate_memory(const ModelInfo& info, int64_t seq_len, CacheFormat cache_format);
 

@@ -12,22 +12,15 @@ namespace {
 
 long long number(int64_t value) { return static_cast<long long>(value); }
 
-// Prefill pays for expanding a matrix, and for the keys and values of the history, once per
-// chunk: enough rows that every expert sees about 128 of them.
-int64_t default_prefill_chunk(const ModelConfig& config) {
-  constexpr int64_t kLeast = 512, kMost = 2048, kUnit = 128;
-  if (!config.is_moe) return kLeast;
-  const int64_t wanted = 128 * config.moe.n_routed_experts / config.moe.n_active_experts;
-  return std::clamp((wanted + kUnit - 1) / kUnit * kUnit, kLeast, kMost);
-}
-
 SessionOptions resolve(const ModelConfig& config, SessionOptions options) {
   if (options.max_seq_len == 0) options.max_seq_len = config.max_seq_len;
   if (options.max_seq_len < 1 || options.max_seq_len > config.max_seq_len)
     throw Error(ErrorCode::kBadRequest,
                 format_text("max_seq_len: expected 1 to %lld for this model, got %lld",
                             number(config.max_seq_len), number(options.max_seq_len)));
-  if (options.prefill_chunk == 0) options.prefill_chunk = default_prefill_chunk(config);
+  if (options.prefill_chunk == 0)
+    options.prefill_chunk =
+        default_prefill_chunk(config.is_moe ? config.moe.n_routed_experts : 0, config.moe.n_active_experts);
   if (options.prefill_chunk < 1 || options.prefill_chunk > 65536)
     throw Error(ErrorCode::kBadRequest,
                 format_text("prefill_chunk: expected 1 to 65536, got %lld", number(options.prefill_chunk)));
