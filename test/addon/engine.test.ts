@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -174,6 +174,20 @@ describe('a model', () => {
     expect(card).toMatchObject({ supported: true, fileBytes: bytes })
     expect(engine.memory().processBytes - before).toBeLessThan(64 * 2 ** 20)
     await loadSparse(path, () => { expect(engine.memory().processBytes - before).toBeLessThan(256 * 2 ** 20) })
+  })
+
+  it('is not read ahead when it is larger than memory', async () => {
+    const path = join(folder, 'larger-than-memory.gguf')
+    writeSparseModel(path)
+    const engine = createEngine()
+    const { totalBytes, processBytes: before } = engine.memory()
+    truncateSync(path, totalBytes + 2 ** 30)  // the rest is a hole too
+    const fractions: number[] = []
+    const model = await engine.load(path, { threads: 1, onProgress: fraction => { fractions.push(fraction) } })
+    expect(model.card.fileBytes).toBe(totalBytes + 2 ** 30)
+    expect(fractions).toEqual([])
+    expect(engine.memory().processBytes - before).toBeLessThan(256 * 2 ** 20)
+    await model.close()
   })
 
   it('is the same with and without exact activations, up to rounding', async () => {
