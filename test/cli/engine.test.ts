@@ -144,6 +144,22 @@ describe.runIf(findAddon() !== undefined)('command line over the engine', () => 
     expect(fast.divergence.mean).toBeLessThan(1e-2)
   })
 
+  // The same random weights in F16 and Q8_0; too large to be kept here.
+  const goldens = [process.env['MOEBIUS_GOLDENS'] ?? '', resolve('../shared/fixtures')].map(path => join(path, 'models')).find(path => existsSync(join(path, 'deepseek2-v3-h.Q8_0.gguf')))
+  it.skipIf(goldens === undefined)('measures what a format loses', async () => {
+    const [half, eight] = ['F16', 'Q8_0'].map(format => join(goldens!, `deepseek2-v3-h.${format}.gguf`)) as [string, string]
+    const text = join(folder, 'text.txt')
+    writeFileSync(text, 'Two roads diverged in a wood, and one of them was longer than the other. '.repeat(12))
+    const base = join(folder, 'half.kld')
+    await cli(engine, ['perplexity', half, '-f', text, '--ctx', '64', '--chunks', '4', '--save-logits', base, '--exact'])
+    const divergence = async (model: string, ...more: string[]): Promise<number> => (json(await cli(engine, ['perplexity', model, '--kld', base, '--json', ...more])) as { divergence: { mean: number } }).divergence.mean
+    expect(Math.abs(await divergence(half, '--exact'))).toBeLessThan(1e-4)
+    const [weights, activations] = [await divergence(eight, '--exact'), await divergence(eight)]
+    expect(weights).toBeGreaterThan(0)
+    expect(weights).toBeLessThan(0.05)
+    expect(activations).toBeLessThan(0.06)
+  })
+
   it.each(readdirSync(models).filter(name => name.endsWith('.gguf')))('verifies %s', async name => {
     const exact = await cli(engine, ['verify', join(models, name), '--exact'])
     expect([exact.code, exact.out.includes('FAIL')], exact.out + exact.error).toEqual([0, false])
