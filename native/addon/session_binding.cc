@@ -15,8 +15,9 @@ namespace {
 
 // Records kept between two drains; only the last of each phase is shown.
 constexpr int64_t kRingTokens = 256;
-// JavaScript's heap and all its buffers share 4 GB inside Electron.
-constexpr uint64_t kMaxLogitBytes = uint64_t{256} << 20;
+// JavaScript's heap and all its buffers share 4 GB inside Electron; a window of 512 tokens over
+// the largest vocabularies takes 0.5 GiB.
+constexpr uint64_t kMaxLogitBytes = uint64_t{1536} << 20;
 
 Call session_call(Napi::Env env, const std::shared_ptr<SessionState>& state, const Napi::Value& cancel) {
   Call call(env);

@@ -116,8 +116,8 @@ describe('logits', () => {
   it('are refused when they would fill JavaScript\'s memory', async () => {
     const long = await addon.loadModel(demoPath, { overrides: { 'deepseek2.context_length': '100000' } })
     const wide = addon.createSession(long, 100_000, 'f16')
-    expect(() => addon.logits(wide, new Int32Array(16_385).fill(300))).toThrow(expect.objectContaining({
-      code: 'E_BAD_REQUEST', message: expect.stringContaining('256 MiB'), hint: 'Ask for at most 16384 tokens at a time.',
+    expect(() => addon.logits(wide, new Int32Array(98_305).fill(300))).toThrow(expect.objectContaining({
+      code: 'E_BAD_REQUEST', message: expect.stringContaining('1536 MiB'), hint: 'Ask for at most 98304 tokens at a time.',
     }))
     await addon.closeModel(long)
   })
