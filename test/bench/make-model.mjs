@@ -1,25 +1,34 @@
 // Writes a synthetic GGUF of a real model's shape with random weights of sane scale, for
 // speed measurements only:
 //   node test/bench/make-model.mjs --shape v2-lite --format Q4_K --out /some/where/v2-lite.Q4_K.gguf [--tokenizer VOCAB.gguf]
-// Tokens come from a vocabulary-only GGUF, padded to the shape's size.
+// Tokens come from a vocabulary-only GGUF, padded to the shape's size. --layers, --experts and
+// --vocab write a part of the shape, for machines that cannot hold the whole.
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { blockPool, formatForRow, formats } from './synthetic-formats.mjs'
-import { shapes } from './synthetic-shapes.mjs'
+import { partOfShape, shapeNames } from './synthetic-shapes.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const { values } = parseArgs({
   options: {
     shape: { type: 'string' }, format: { type: 'string', default: 'Q4_K' }, out: { type: 'string' },
     head: { type: 'string', default: 'Q6_K' },
+    layers: { type: 'string' }, experts: { type: 'string' }, vocab: { type: 'string' },
     tokenizer: { type: 'string', default: join(here, '../fixtures/tokenizers/ggml-vocab-deepseek-coder.gguf') },
   },
 })
-const shape = shapes[values.shape ?? '']
-if (!shape || !formats[values.format] || !formats[values.head] || !values.out) {
-  console.error(`usage: make-model.mjs --shape ${Object.keys(shapes).join('|')} --format ${Object.keys(formats).join('|')} --out FILE [--head FORMAT] [--tokenizer FILE]`)
+if (!shapeNames.includes(values.shape) || !formats[values.format] || !formats[values.head] || !values.out) {
+  console.error(`usage: make-model.mjs --shape ${shapeNames.join('|')} --format ${Object.keys(formats).join('|')} --out FILE [--head FORMAT] [--tokenizer FILE] [--layers N] [--experts N] [--vocab N]`)
+  process.exit(2)
+}
+const count = value => value === undefined ? undefined : Number(value)
+let shape
+try {
+  shape = partOfShape(values.shape, { layers: count(values.layers), experts: count(values.experts), vocab: count(values.vocab) })
+} catch (error) {
+  console.error(error.message)
   process.exit(2)
 }
 

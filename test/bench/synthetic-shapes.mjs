@@ -48,7 +48,7 @@ function deepseek2({ name, d, nLayers, heads, qLora, kvLora, nope, rope, v, nDen
   return { keys, tensors, vocabSize }
 }
 
-function gqaKeys(architecture, name, { nLayers, d, ff, heads, kvHeads, head, vocabSize, theta, extra = [] }) {
+function gqaKeys(architecture, name, { nLayers, d, ff, heads, kvHeads, head, vocabSize, theta, extra }) {
   const a = `${architecture}.`
   return [
     ['general.architecture', 'string', architecture], ['general.name', 'string', name], [`${a}block_count`, 'u32', nLayers], [`${a}context_length`, 'u32', 32768], [`${a}embedding_length`, 'u32', d],
@@ -71,28 +71,47 @@ function gqaTensors({ nLayers, d, ff, heads, kvHeads, head, vocabSize, nExperts,
   return tensors
 }
 
-function gqa(architecture, name, shape) {
-  return { keys: gqaKeys(architecture, name, shape), tensors: gqaTensors(shape), vocabSize: shape.vocabSize }
+function gqa(shape) {
+  const { architecture, name, nExperts, nActive, ff } = shape
+  const extra = nExperts ? [['expert_count', 'u32', nExperts], ['expert_used_count', 'u32', nActive], ['expert_feed_forward_length', 'u32', ff]] : []
+  return { keys: gqaKeys(architecture, name, { ...shape, extra }), tensors: gqaTensors(shape), vocabSize: shape.vocabSize }
 }
 
-const moe = (n, k, ff) => [['expert_count', 'u32', n], ['expert_used_count', 'u32', k], ['expert_feed_forward_length', 'u32', ff]]
-
-export const shapes = {
-  'v2-lite': deepseek2({
+const shapes = {
+  'v2-lite': [deepseek2, {
     name: 'V2-Lite shape', d: 2048, nLayers: 27, heads: 16, qLora: 0, kvLora: 512, nope: 128, rope: 64, v: 128, nDense: 1, denseFf: 10944,
     nExperts: 64, nActive: 6, nShared: 2, ff: 1408, groups: 1, activeGroups: 1, sigmoid: false, scale: 1, vocabSize: 102400, mscaleLog: 0.0707,
-  }),
-  'v3-like': deepseek2({
+  }],
+  'v3-like': [deepseek2, {
     name: 'V3-like shape', d: 2048, nLayers: 8, heads: 16, qLora: 768, kvLora: 512, nope: 128, rope: 64, v: 128, nDense: 1, denseFf: 8192,
     nExperts: 128, nActive: 8, nShared: 1, ff: 768, groups: 8, activeGroups: 4, sigmoid: true, scale: 2.5, vocabSize: 102400, mscaleLog: 0.1,
-  }),
-  'qwen3-30b': gqa('qwen3moe', 'Qwen3-30B-A3B shape', {
-    nLayers: 48, d: 2048, ff: 768, heads: 32, kvHeads: 4, head: 128, vocabSize: 151936, theta: 1e6, nExperts: 128, qkNorm: true, extra: moe(128, 8, 768),
-  }),
-  'mixtral': gqa('llama', 'Mixtral-8x7B shape', {
-    nLayers: 32, d: 4096, ff: 14336, heads: 32, kvHeads: 8, head: 128, vocabSize: 32256, theta: 1e6, nExperts: 8, extra: moe(8, 2, 14336),
-  }),
-  'dense-1.5b': gqa('qwen2', 'Dense 1.5B shape', {
+  }],
+  'qwen3-30b': [gqa, {
+    architecture: 'qwen3moe', name: 'Qwen3-30B-A3B shape',
+    nLayers: 48, d: 2048, ff: 768, heads: 32, kvHeads: 4, head: 128, vocabSize: 151936, theta: 1e6, nExperts: 128, nActive: 8, qkNorm: true,
+  }],
+  'mixtral': [gqa, {
+    architecture: 'llama', name: 'Mixtral-8x7B shape',
+    nLayers: 32, d: 4096, ff: 14336, heads: 32, kvHeads: 8, head: 128, vocabSize: 32256, theta: 1e6, nExperts: 8, nActive: 2,
+  }],
+  'dense-1.5b': [gqa, {
+    architecture: 'qwen2', name: 'Dense 1.5B shape',
     nLayers: 28, d: 1536, ff: 8960, heads: 12, kvHeads: 2, head: 128, vocabSize: 151936, theta: 1e6, biases: true,
-  }),
+  }],
+}
+
+export const shapeNames = Object.keys(shapes)
+
+// Keys and tensors of a shape, or of a part of it: the first `layers` layers (of which the
+// last has experts if the shape has any), `experts` experts a layer, `vocab` tokens.
+export function partOfShape(shapeName, { layers, experts: nExperts, vocab } = {}) {
+  const [build, whole] = shapes[shapeName]
+  const part = { ...whole, nLayers: layers ?? whole.nLayers, vocabSize: vocab ?? whole.vocabSize }
+  if (whole.nDense) part.nDense = Math.min(whole.nDense, part.nLayers - 1)
+  if (whole.nExperts && nExperts) part.nExperts = nExperts
+  if (!(part.nLayers >= 1 && part.nLayers <= whole.nLayers)) throw new Error(`--layers: ${shapeName} has 1 to ${whole.nLayers}`)
+  if (whole.nExperts && !(part.nExperts >= whole.nActive && part.nExperts % (whole.groups ?? 1) === 0)) {
+    throw new Error(`--experts: ${shapeName} chooses ${whole.nActive} from ${whole.groups ?? 1} equal groups`)
+  }
+  return build(part)
 }
