@@ -30,6 +30,13 @@ struct Upcoming {
   int64_t bytes = 0;
 };
 
+// One block of all columns: the panels [column_tiles, n_blocks] as pack_columns filled them.
+struct PanelBlock {
+  const ColumnBlock* panels = nullptr;
+  int64_t n_blocks = 0;
+  int64_t block = 0;
+};
+
 // out[c * out_stride + r] = row r . column c. Each product is computed in the same order
 // whatever the number of rows and columns.
 using DotRows = void (*)(const WeightRows&, const ActivationBlock* const* columns, int n_columns,
@@ -43,11 +50,11 @@ struct LevelOps {
 
   // Prefill products (tiles.h). expand_tile: inputs [256 block, + 256) of up to 32 rows.
   void (*expand_tile[kMaxFormats])(const WeightRows&, int64_t block, TileBlock* out) = {};
-  // c[column, 32] += tile x columns; columns of six every `stride` ColumnBlocks. Fetches
-  // what comes next while it multiplies.
-  void (*multiply_tile[kMaxFormats])(const TileBlock&, const ColumnBlock* columns, int64_t stride,
-                                     int64_t n_columns, Upcoming, float* c) = {};
-  // One tile of up to six activation rows.
+  // c[column, 32] += tile x columns, over the 256 inputs of one block. Fetches what comes
+  // next while it multiplies.
+  void (*multiply_tile[kMaxFormats])(const TileBlock&, const PanelBlock&, int64_t n_columns, Upcoming,
+                                     float* c) = {};
+  // One tile of up to six activation rows; how it is laid out is the level's own affair.
   void (*pack_columns)(const ActivationBlock* const* rows, int n_columns, int64_t n_blocks,
                        ColumnBlock* out) = nullptr;
   // rows: 32 pointers to 256 floats.

@@ -63,7 +63,7 @@ void multiply_code_tile(const LevelOps& ops, QuantFormat format, const WeightRow
   const int64_t part = round_up(static_cast<int64_t>(rows.row_bytes) * kTileRows / blocks, 64);
   for (int64_t b = 0; b < blocks; ++b) {
     expand(rows, b, tile);
-    multiply(*tile, panels + b, n_blocks, n, {next + b * part, prefetch_next ? part : 0}, c);
+    multiply(*tile, {panels, n_blocks, b}, n, {next + b * part, prefetch_next ? part : 0}, c);
   }
 }
 

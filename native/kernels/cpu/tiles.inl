@@ -173,10 +173,11 @@ inline void multiply_block(const TileBlock& tile, int first_vector, const Column
 }
 
 template <int kGroup, TileMode mode, int kMaxCode>
-void multiply_tile(const TileBlock& tile, const ColumnBlock* columns, int64_t stride, int64_t n_columns, Upcoming next, float* c) {
+void multiply_tile(const TileBlock& tile, const PanelBlock& x, int64_t n_columns, Upcoming next, float* c) {
+  const ColumnBlock* columns = x.panels + x.block;
   // Evenly over the columns: a burst would hold up the loads of the kernel itself.
   const int64_t fetch = (next.bytes / 64 * kTileColumns / n_columns + 1) * 64;
-  for (int64_t i = 0; i < n_columns; i += kTileColumns, columns += stride, c += kTileColumns * kTileRows) {
+  for (int64_t i = 0; i < n_columns; i += kTileColumns, columns += x.n_blocks, c += kTileColumns * kTileRows) {
     const int64_t fetch_now = fetch < next.bytes ? fetch : next.bytes;
     for (int64_t line = 0; line < fetch_now; line += 64) _mm_prefetch(reinterpret_cast<const char*>(next.data + line), _MM_HINT_T1);
     next.data += fetch_now;
