@@ -2,10 +2,17 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/exact.h"
 
 namespace moebius::cpu {
 
 namespace {
+
+template <const LevelOps& (*ops)()>
+const LevelOps& ops_for(const KernelContext& context) {
+  static const LevelOps exact = exact_ops(ops());
+  return context.exact ? exact : ops();
+}
 
 // A slot of the table is a plain function pointer: this binds a level's operations to one.
 template <const LevelOps& (*ops)(), auto kernel>
@@ -13,7 +20,7 @@ struct Bound;
 template <const LevelOps& (*ops)(), typename Result, typename... Arguments,
           Result (*kernel)(const LevelOps&, KernelContext&, Arguments...)>
 struct Bound<ops, kernel> {
-  static Result call(KernelContext& context, Arguments... arguments) { return kernel(ops(), context, arguments...); }
+  static Result call(KernelContext& context, Arguments... arguments) { return kernel(ops_for<ops>(context), context, arguments...); }
 };
 
 template <const LevelOps& (*ops)()>

@@ -6,6 +6,15 @@
 namespace moebius::cpu {
 
 namespace {
+
+// The pair (a, b) turned by the angle; in f64 the result is rounded once.
+template <typename T>
+void turn(float& a, float& b, T cos, T sin) {
+  const T x = a, y = b;
+  a = static_cast<float>(x * cos - y * sin);
+  b = static_cast<float>(x * sin + y * cos);
+}
+
 // Rows handled by one job: elementwise work is worth splitting only in prefill.
 constexpr int64_t kRowsPerJob = 16;
 }  // namespace
@@ -29,10 +38,10 @@ void rope(const LevelOps&, KernelContext& context, float* x, int64_t n_tokens, i
         float* head = x + t * token_stride + h * head_stride;
         float* second = adjacent ? head + 1 : head + half;
         const int64_t step = adjacent ? 2 : 1;
-        for (int64_t i = 0; i < half; ++i) {
-          const float a = head[i * step], b = second[i * step];
-          head[i * step] = a * c[i] - b * s[i];
-          second[i * step] = a * s[i] + b * c[i];
+        if (context.exact) {
+          for (int64_t i = 0; i < half; ++i) turn<double>(head[i * step], second[i * step], c[i], s[i]);
+        } else {
+          for (int64_t i = 0; i < half; ++i) turn<float>(head[i * step], second[i * step], c[i], s[i]);
         }
       }
     }
