@@ -27,6 +27,12 @@ namespace {
                                   std::system_category().message(system_error));
 }
 
+// For systems that cannot fill page tables themselves: one byte of every page.
+void touch_pages(const uint8_t* begin, const uint8_t* end, size_t page) {
+  volatile uint8_t sink = 0;
+  for (const uint8_t* at = begin; at < end; at += page) sink = static_cast<uint8_t>(sink ^ *at);
+}
+
 }  // namespace
 
 #if defined(_WIN32)
@@ -77,7 +83,37 @@ void MappedFile::prefetch(size_t offset, size_t bytes) const {
   PrefetchVirtualMemory(GetCurrentProcess(), 1, &range, 0);
 }
 
+void MappedFile::prefer_large_pages(size_t, size_t) const {}  // Not for mapped files.
+
+void MappedFile::populate(size_t offset, size_t bytes) const {
+  constexpr size_t kPage = 4096;
+  if (offset >= size_) return;
+  prefetch(offset, bytes);
+  touch_pages(data_ + offset / kPage * kPage, data_ + offset + std::min(bytes, size_ - offset), kPage);
+}
+
 #else
+
+namespace {
+
+size_t page_bytes() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+
+#if defined(__linux__)
+constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ, Linux 5.14
+
+// False where the kernel is older. A part that cannot be read is an error here, while touching
+// it would end the process.
+bool populate_pages(const std::string& path, uint8_t* begin, size_t bytes) {
+  while (madvise(begin, bytes, kPopulateRead) != 0) {
+    if (errno == EINTR || errno == EAGAIN) continue;
+    if (errno == EINVAL) return false;
+    fail(path, "read", errno == EFAULT ? EIO : errno);
+  }
+  return true;
+}
+#endif
+
+}  // namespace
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -103,10 +139,31 @@ MappedFile::~MappedFile() {
 
 void MappedFile::prefetch(size_t offset, size_t bytes) const {
   if (offset >= size_ || bytes == 0) return;
-  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t begin = offset / page * page;
+  const size_t begin = offset / page_bytes() * page_bytes();
   const size_t end = offset + std::min(bytes, size_ - offset);
   madvise(const_cast<uint8_t*>(data_) + begin, end - begin, MADV_WILLNEED);
+}
+
+void MappedFile::prefer_large_pages(size_t offset, size_t bytes) const {
+#if defined(MADV_HUGEPAGE)
+  if (offset >= size_ || bytes == 0) return;
+  const size_t begin = offset / page_bytes() * page_bytes();
+  const size_t end = offset + std::min(bytes, size_ - offset);
+  madvise(const_cast<uint8_t*>(data_) + begin, end - begin, MADV_HUGEPAGE);
+#else
+  (void)offset, (void)bytes;
+#endif
+}
+
+void MappedFile::populate(size_t offset, size_t bytes) const {
+  if (offset >= size_ || bytes == 0) return;
+  const size_t begin = offset / page_bytes() * page_bytes();
+  const size_t end = offset + std::min(bytes, size_ - offset);
+#if defined(__linux__)
+  if (populate_pages(path_, const_cast<uint8_t*>(data_) + begin, end - begin)) return;
+#endif
+  prefetch(offset, bytes);
+  touch_pages(data_ + begin, data_ + end, page_bytes());
 }
 
 #endif

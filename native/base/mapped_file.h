@@ -23,6 +23,14 @@ class MappedFile {
   // Asks the system to read [offset, offset + bytes) ahead; never blocks.
   void prefetch(size_t offset, size_t bytes) const;
 
+  // For parts that will be read as a whole: asks for the largest pages the file can have, so
+  // that reading them later costs fewer address translations. A wish, never an error.
+  void prefer_large_pages(size_t offset, size_t bytes) const;
+
+  // Reads [offset, offset + bytes) in and maps it, so that no later access waits for the disk.
+  // Blocks. Any thread. Throws Error(kIo) when the file cannot be read.
+  void populate(size_t offset, size_t bytes) const;
+
  private:
   std::string path_;
   const uint8_t* data_ = nullptr;

@@ -27,7 +27,7 @@ struct LoadOptions {
   std::string backend = "cpu";  // Backend::id(), or "cpu:LEVEL" with one of cpu_levels()
   int n_threads = 0;            // 0 = physical cores
   bool exact = false;           // float activations throughout: slower, for comparisons
-  bool touch_weights = true;    // read every page once while loading, so that the first token is fast
+  bool touch_weights = true;    // read the weights in while loading, so that the first token is fast
   bool vocabulary_only = false;  // the tokenizer alone, of any file that has one; no sessions
 };
 

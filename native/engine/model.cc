@@ -1,10 +1,12 @@
-#include <algorithm>
+#include <string_view>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "engine/build_info.h"
 #include "engine/engine.h"
 #include "engine/load_tokenizer.h"
 #include "engine/model_state.h"
+#include "engine/touch_weights.h"
 #include "model/architectures/architecture.h"
 #include "model/load_weights.h"
 
@@ -30,22 +32,10 @@ Backend& backend_by_id(const std::string& id) {
               format_text("backend: expected one of %s, got '%.32s'", known.c_str(), id.c_str()));
 }
 
-// Reads one byte of every page, so that the first token does not wait for the disk.
-void touch_weights(const GgufModelFile& file, const LoadProgress& progress) {
-  constexpr uint64_t kPage = 4096, kReport = uint64_t{64} << 20;
-  const uint64_t total = file.file_bytes();
-  uint64_t done = 0;
-  volatile uint8_t sink = 0;
-  for (const GgufFile& part : file.parts()) {
-    const MappedFile& mapping = part.mapping();
-    for (uint64_t begin = 0; begin < mapping.size(); begin += kReport) {
-      const uint64_t end = std::min<uint64_t>(begin + kReport, mapping.size());
-      mapping.prefetch(begin, end - begin);
-      for (uint64_t at = begin; at < end; at += kPage) sink = static_cast<uint8_t>(sink ^ mapping.data()[at]);
-      done += end - begin;
-      if (progress && !progress(done, total)) throw Error(ErrorCode::kCancelled, "loading was cancelled");
-    }
-  }
+// The tensors that the model reads: what it ignores may stay on the disk.
+void read_weights(const GgufModelFile& file, const ModelInfo& info, const LoadProgress& progress) {
+  const std::unordered_set<std::string_view> ignored(info.ignored_tensors.begin(), info.ignored_tensors.end());
+  touch_weights(weight_ranges(file, [&](const GgufTensor& tensor) { return !ignored.contains(tensor.name); }), progress);
 }
 
 void warn_of_ignored(ModelInfo& info) {
@@ -94,7 +84,7 @@ std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
                                               state->tokenizer->vocab_size(),
                                               static_cast<long long>(state->decoder.config.vocab_size)));
   state->token_table = make_token_table(*state->tokenizer);
-  if (options.touch_weights) touch_weights(file, progress);
+  if (options.touch_weights) read_weights(file, state->info, progress);
   state->pool = std::make_unique<ThreadPool>(options.n_threads);
   return std::shared_ptr<Model>(new Model(std::move(state)));
 }

@@ -53,6 +53,11 @@ TEST(mapped_file_shows_the_bytes) {
   file.prefetch(0, file.size());
   file.prefetch(123, SIZE_MAX);
   file.prefetch(file.size(), 1);
+  file.prefer_large_pages(123, SIZE_MAX);
+  file.populate(0, file.size());
+  file.populate(4097, SIZE_MAX);
+  file.populate(file.size(), 1);
+  CHECK_EQ(std::memcmp(file.data(), bytes.data(), bytes.size()), 0);
 }
 
 TEST(mapped_file_reports_what_the_system_said) {
