@@ -49,7 +49,10 @@ export const contract = defineContract({
     }),
     // Returns when the model is ready; progress is in the state 'engine.status'.
     'models.load': call({
-      in: z.object({ modelId: Id, maxSeqLen: z.number().int().min(0).optional(), force: z.boolean().optional() }),
+      in: z.object({
+        modelId: Id, maxSeqLen: z.number().int().min(0).optional(), force: z.boolean().optional(),
+        touch: z.enum(['auto', 'yes', 'no']).optional(),  // whether the weights are read in first; auto: when they fit
+      }),
       out: z.object({ instanceId: z.string() }), scope: 'infer',
       errors: ['E_MODEL_UNKNOWN', 'E_MEMORY', 'E_GGUF', 'E_UNSUPPORTED', 'E_CANCELLED'],
     }),

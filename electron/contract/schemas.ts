@@ -85,6 +85,10 @@ export const LoadedModel = z.object({
   modelId: z.string(), instanceId: z.string(),
   state: z.enum(['loading', 'ready', 'unloading']),
   progress: z.number(),           // 0..1 while loading
+  // While weights are read in; bytesPerSecond is 0 while unknown.
+  touching: z.object({ bytesDone: z.number(), bytesTotal: z.number(), bytesPerSecond: z.number() }).optional(),
+  // The weights were not read in: as asked, or because they are larger than the memory available.
+  touchSkipped: z.enum(['asked', 'memory']).optional(),
   maxSeqLen: z.number(), cacheFormat: z.string(), threads: z.number(), backend: z.string(),
   weightsBytes: z.number(),
   loadMs: z.number(),

@@ -73,13 +73,19 @@ class NativeEngine implements Engine {
 
   async load(path: string, options: LoadOptions = {}): Promise<EngineModel> {
     const { signal, onProgress, threads = 0, exact = false, overrides = {}, vocabularyOnly = false } = options
-    // Reading weights that do not fit would only push out what was read before.
-    const { info } = await awaitNative(() => this.#addon.inspect(path, overrides))
-    const touchWeights = info.fileBytes < this.memory().availableBytes
-    const report = onProgress && ((done: number, total: number): void => { onProgress(total > 0 ? done / total : 1) })
+    const touchWeights = !vocabularyOnly && await this.#wantsTouch(path, options)
+    const report = onProgress && loadMeter(onProgress)
     const handle = await withCancel(this.#addon, signal, cancel => awaitNative<ModelHandle>(() => this.#addon.loadModel(
       path, { threads, exact, overrides, touchWeights, ...(vocabularyOnly && { vocabularyOnly }) }, report, cancel)))
     return callNative(() => new NativeModel(this.#addon, handle))
+  }
+
+  // Reading weights that do not fit would only push out what was read before.
+  async #wantsTouch(path: string, { touch = 'auto', overrides = {}, onTouchSkipped }: LoadOptions): Promise<boolean> {
+    if (touch === 'yes') return true
+    const fits = touch === 'auto' && (await awaitNative(() => this.#addon.inspect(path, overrides))).info.fileBytes < this.memory().availableBytes
+    if (!fits) onTouchSkipped?.(touch === 'no' ? 'asked' : 'memory')
+    return fits
   }
 
   async calibrate({ threads = 0, signal, onProgress }: CalibrateOptions = {}): Promise<MeasuredPeaks> {
@@ -94,5 +100,16 @@ class NativeEngine implements Engine {
 
   memory(): ReturnType<Engine['memory']> {
     return callNative(() => this.#addon.memoryInfo())
+  }
+}
+
+// What the addon counts, with the speed since its first word.
+function loadMeter(onProgress: NonNullable<LoadOptions['onProgress']>): (bytesDone: number, bytesTotal: number) => void {
+  let first: { at: number, bytes: number } | undefined
+  return (bytesDone, bytesTotal) => {
+    const at = performance.now()
+    first ??= { at, bytes: bytesDone }
+    const bytesPerSecond = at > first.at ? (bytesDone - first.bytes) / (at - first.at) * 1000 : 0
+    onProgress({ fraction: bytesTotal > 0 ? bytesDone / bytesTotal : 1, bytesDone, bytesTotal, bytesPerSecond })
   }
 }

@@ -18,13 +18,23 @@ export interface GgufInspection {
   chatTemplate: string
 }
 
+// How far reading the weights is. bytesPerSecond is the mean so far, 0 while unknown.
+export interface LoadProgress { fraction: number, bytesDone: number, bytesTotal: number, bytesPerSecond: number }
+
+// Whether a load reads the weights in before it is done: 'auto' does when the file fits into
+// the memory available, 'yes' does anyway, 'no' leaves it to the first use of each page.
+export type TouchMode = 'auto' | 'yes' | 'no'
+
 export interface LoadOptions {
   threads?: number           // 0 or absent: physical cores
   exact?: boolean            // float activations
   overrides?: Record<string, string>
   vocabularyOnly?: boolean   // the tokenizer alone; sessions are refused
+  touch?: TouchMode          // absent: auto
   signal?: AbortSignal
-  onProgress?: (fraction: number) => void
+  onProgress?: (progress: LoadProgress) => void
+  // Told before the load: the weights will not be read in, as asked or for lack of memory.
+  onTouchSkipped?: (reason: 'asked' | 'memory') => void
 }
 
 export type CacheFormat = 'f32' | 'f16' | 'bf16' | 'q8_0'

@@ -35,8 +35,10 @@ export function contractHandlers({ services, entries, rest, info }: HandlerParts
         return {}
       },
       'models.estimate': ({ modelId, seqLen }) => models.estimate(modelId, seqLen),
-      'models.load': async ({ modelId, maxSeqLen, force }, { signal }) => {
-        const { instanceId } = await models.load(modelId, { signal, ...(maxSeqLen !== undefined && { maxSeqLen }), ...(force !== undefined && { force }) })
+      'models.load': async ({ modelId, maxSeqLen, force, touch }, { signal }) => {
+        const { instanceId } = await models.load(modelId, {
+          signal, ...(maxSeqLen !== undefined && { maxSeqLen }), ...(force !== undefined && { force }), ...(touch !== undefined && { touch }),
+        })
         settings.update({ lastModelId: modelId })
         return { instanceId }
       },

@@ -5,7 +5,7 @@
 // share of the limit that it runs against.
 import { availableParallelism, cpus } from 'node:os'
 import { WorkbenchError, type ModelCard } from '../contract'
-import type { CacheFormat, Engine, EngineModel, EngineSession, MeasuredPeaks, Sampling } from '../engine/types'
+import type { CacheFormat, Engine, EngineModel, EngineSession, LoadOptions, MeasuredPeaks, Sampling } from '../engine/types'
 
 export interface BenchmarkRequest {
   path: string
@@ -13,10 +13,8 @@ export interface BenchmarkRequest {
   nGenerate: readonly number[]
   depths: readonly number[]
   repetitions: number
-  threads: number          // 0: physical cores
   cacheFormat: CacheFormat
-  exact: boolean
-  signal?: AbortSignal
+  load: Omit<LoadOptions, 'overrides' | 'vocabularyOnly'>  // its signal ends the tests, too
   onRecord?: (record: BenchmarkRecord) => void
 }
 
@@ -58,9 +56,10 @@ const cacheSampleLength = 1024
 const greedy: Sampling = { temperature: 0, samplingTopK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 1 }
 
 export async function runBenchmark(engine: Engine, request: BenchmarkRequest): Promise<BenchmarkRecord[]> {
-  const model = await engine.load(request.path, { threads: request.threads, exact: request.exact, ...(request.signal && { signal: request.signal }) })
+  const { threads = 0, signal } = request.load
+  const model = await engine.load(request.path, request.load)
   try {
-    const peaks = await engine.calibrate({ threads: request.threads, ...(request.signal && { signal: request.signal }) })
+    const peaks = await engine.calibrate({ threads, ...(signal && { signal }) })
     const records: BenchmarkRecord[] = []
     for (const test of testsOf(request)) {
       const samples = await measure(model, test, request)
@@ -88,11 +87,12 @@ async function measure(model: EngineModel, test: Test, request: BenchmarkRequest
   const needed = test.depth + test.nPrompt + test.nGenerate + 2
   const maxSeqLen = model.card.maxSeqLen > 0 ? Math.min(needed, model.card.maxSeqLen) : needed
   const session = model.createSession({ maxSeqLen, cacheFormat: request.cacheFormat })
+  const { signal } = request.load
   try {
     const samples: number[] = []
     for (let i = 0; i <= request.repetitions; ++i) {
-      const milliseconds = test.nGenerate > 0 ? await timeDecode(model, session, test, request.signal) : await timePrefill(model, session, test, request.signal)
-      if (request.signal?.aborted) throw new WorkbenchError('E_CANCELLED', 'The benchmark was interrupted.')
+      const milliseconds = test.nGenerate > 0 ? await timeDecode(model, session, test, signal) : await timePrefill(model, session, test, signal)
+      if (signal?.aborted) throw new WorkbenchError('E_CANCELLED', 'The benchmark was interrupted.')
       if (i > 0) samples.push(milliseconds)
     }
     return samples
@@ -140,7 +140,7 @@ function describe(engine: Engine, model: EngineModel, request: BenchmarkRequest,
     model_type: `${model.card.architecture} ${(model.card.parametersTotal / 1e9).toFixed(2)}B ${formats[0]?.format ?? ''}`,
     model_size: model.card.fileBytes,
     model_n_params: model.card.parametersTotal,
-    n_threads: request.threads || info.threads || availableParallelism(),
+    n_threads: request.load.threads || info.threads || availableParallelism(),
     type_k: request.cacheFormat,
     n_prompt: test.nPrompt, n_gen: test.nGenerate, n_depth: test.depth,
     test_time: new Date().toISOString(),
@@ -160,7 +160,7 @@ async function limitOf(engine: Engine, card: ModelCard, request: BenchmarkReques
     return { kind: 'read_bandwidth', perSecond: peaks.readBytesPerSecond, perToken: card.bytesPerToken + meanSeqLen * cacheBytes / seqLen }
   }
   const perToken = 2 * Math.max(0, card.parametersActive - card.vocabSize * card.embeddingLength)
-  if (request.exact || computesInFloat(card)) return { kind: 'f32_peak', perSecond: peaks.f32OperationsPerSecond, perToken }
+  if (request.load.exact || computesInFloat(card)) return { kind: 'f32_peak', perSecond: peaks.f32OperationsPerSecond, perToken }
   return { kind: 'int8_peak', perSecond: peaks.int8OperationsPerSecond, perToken }
 }
 

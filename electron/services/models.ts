@@ -2,7 +2,7 @@
 // Instances are keyed by their own id, so that a later host per model needs no other contract.
 import { randomUUID } from 'node:crypto'
 import { WorkbenchError, type EngineStatus, type LoadedModel, type MemoryEstimate, type ModelCard } from '../contract'
-import type { CacheFormat, Engine, EngineModel } from '../engine/types'
+import type { CacheFormat, Engine, EngineModel, LoadProgress, TouchMode } from '../engine/types'
 import { Emitter } from './emitter'
 import type { LogService } from './logs'
 import type { LibraryModel, ModelLibrary } from './model-library'
@@ -25,6 +25,8 @@ export interface LoadRequest {
   maxSeqLen?: number
   // Loads although the estimate says it does not fit.
   force?: boolean
+  // Whether the weights are read in before the load is done; 'auto': when they fit into memory.
+  touch?: TouchMode
   signal?: AbortSignal
   onProgress?: (fraction: number) => void
 }
@@ -208,19 +210,25 @@ export class ModelService {
     const seqLen = await this.makeRoom(entry, request)
     const model = await this.engine.load(entry.path, {
       threads: status.threads, exact: this.settings.value.exact, signal: abort.signal,
-      onProgress: fraction => {
-        // Every percent is told, not every tensor.
-        if (fraction < 1 && fraction - status.progress < 0.01) return
-        status.progress = fraction
-        loading.listeners.forEach(listener => listener(fraction))
-        this.announce()
-      },
+      ...(request.touch && { touch: request.touch }),
+      onTouchSkipped: reason => { status.touchSkipped = reason },
+      onProgress: progress => this.tellProgress(loading, progress),
     })
     const loadMs = performance.now() - startedAt
-    const instance = this.createInstance(model, { ...status, state: 'ready', progress: 1, maxSeqLen: seqLen, weightsBytes: model.card.fileBytes, loadMs })
+    const { touching, ...loaded } = status
+    const instance = this.createInstance(model, { ...loaded, state: 'ready', progress: 1, maxSeqLen: seqLen, weightsBytes: model.card.fileBytes, loadMs })
     this.instances.set(instance.instanceId, instance)
-    this.log.info(`Loaded ${entry.id} in ${Math.round(loadMs)} ms, context ${seqLen}, ${status.threads} threads.`)
+    this.log.info(`Loaded ${entry.id} in ${Math.round(loadMs)} ms, context ${seqLen}, ${status.threads} threads; ${touchText(status.touchSkipped, touching)}.`)
     return instance
+  }
+
+  private tellProgress({ status, listeners }: Loading, { fraction, ...touching }: LoadProgress): void {
+    // Every percent is told, not every tensor.
+    if (fraction < 1 && fraction - status.progress < 0.01) return
+    status.progress = fraction
+    status.touching = touching
+    listeners.forEach(listener => listener(fraction))
+    this.announce()
   }
 
   private createInstance(model: EngineModel, status: LoadedModel): Instance {
@@ -327,6 +335,12 @@ export class ModelService {
 }
 
 function maxSeqLenOf(card: ModelCard | undefined): number { return card && card.maxSeqLen > 0 ? card.maxSeqLen : defaultMaxSeqLen }
+
+function touchText(skipped: LoadedModel['touchSkipped'], touching: LoadedModel['touching']): string {
+  if (skipped === 'asked') return 'weights are read when they are first used, as asked'
+  if (skipped === 'memory') return 'weights are larger than the available memory and are read when they are used'
+  return `weights read in${touching && touching.bytesPerSecond > 0 ? ` at ${Math.round(touching.bytesPerSecond / 1e6)} MB/s` : ''}`
+}
 
 function mebibytes(bytes: number): string { return `${Math.ceil(bytes / 2 ** 20).toLocaleString('en')} MiB` }
 

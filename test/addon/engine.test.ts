@@ -157,9 +157,14 @@ describe('a model', () => {
 
   it('reports the progress of its load and takes overrides', async () => {
     const fractions: number[] = []
-    const model = await createEngine().load(demoPath, { threads: 1, overrides: { 'general.name': 'Renamed' }, onProgress: fraction => { fractions.push(fraction) } })
+    let bytes: { bytesDone: number, bytesTotal: number } | undefined
+    const model = await createEngine().load(demoPath, { threads: 1, overrides: { 'general.name': 'Renamed' }, onProgress: ({ fraction, bytesDone, bytesTotal }) => {
+      fractions.push(fraction)
+      bytes = { bytesDone, bytesTotal }
+    } })
     expect(fractions.at(-1)).toBe(1)
     expect(fractions).toEqual([...fractions].sort((a, b) => a - b))
+    expect(bytes).toEqual({ bytesDone: bytes?.bytesTotal, bytesTotal: expect.toSatisfy((total: number) => total > 0.9 * model.card.fileBytes && total < model.card.fileBytes) as number })
     await model.close()
     await expect(createEngine().load(demoPath, { threads: -1 })).rejects.toMatchObject({ code: 'E_BAD_REQUEST', message: expect.stringContaining('options.threads') })
   })
@@ -183,11 +188,24 @@ describe('a model', () => {
     const { totalBytes, processBytes: before } = engine.memory()
     truncateSync(path, totalBytes + 2 ** 30)  // the rest is a hole too
     const fractions: number[] = []
-    const model = await engine.load(path, { threads: 1, onProgress: fraction => { fractions.push(fraction) } })
+    const reasons: string[] = []
+    const model = await engine.load(path, { threads: 1, onProgress: ({ fraction }) => { fractions.push(fraction) }, onTouchSkipped: reason => { reasons.push(reason) } })
     expect(model.card.fileBytes).toBe(totalBytes + 2 ** 30)
     expect(fractions).toEqual([])
+    expect(reasons).toEqual(['memory'])
     expect(engine.memory().processBytes - before).toBeLessThan(256 * 2 ** 20)
     await model.close()
+  })
+
+  it('is not read ahead when that is asked for, and is when that is', async () => {
+    const engine = createEngine()
+    const outcomes: unknown[] = []
+    for (const touch of ['no', 'yes'] as const) {
+      const seen: string[] = []
+      await (await engine.load(demoPath, { threads: 1, touch, onProgress: () => { seen.push('read') }, onTouchSkipped: reason => { seen.push(reason) } })).close()
+      outcomes.push(new Set(seen))
+    }
+    expect(outcomes).toEqual([new Set(['asked']), new Set(['read'])])
   })
 
   it('is the same with and without exact activations, up to rounding', async () => {

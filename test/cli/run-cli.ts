@@ -6,7 +6,7 @@ import { runCli } from '../../electron/host/cli/main'
 
 export interface CliResult { code: number, out: string, error: string }
 
-export async function cli(engine: Engine, argv: readonly string[], options: { stdin?: string, places?: ModelPlaces, signal?: AbortSignal } = {}): Promise<CliResult> {
+export async function cli(engine: Engine, argv: readonly string[], options: { stdin?: string, places?: ModelPlaces, signal?: AbortSignal, interactive?: boolean } = {}): Promise<CliResult> {
   const result: CliResult = { code: -1, out: '', error: '' }
   const context: CliContext = {
     engine: () => engine,
@@ -15,7 +15,7 @@ export async function cli(engine: Engine, argv: readonly string[], options: { st
     writeError: text => { result.error += text },
     readStdin: () => Promise.resolve(options.stdin ?? ''),
     signal: options.signal ?? new AbortController().signal,
-    interactive: false,
+    interactive: options.interactive ?? false,
   }
   result.code = await runCli(argv, context)
   return result

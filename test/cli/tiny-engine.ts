@@ -83,6 +83,9 @@ export class TinyEngine implements Engine {
   load(path: string, options?: LoadOptions): Promise<EngineModel> {
     if (this.options.unsupported !== undefined) return Promise.reject(new WorkbenchError('E_UNSUPPORTED', this.options.unsupported))
     this.loads.push({ path, options })
+    if (options?.touch === 'auto' && this.available < 1e7) options.onTouchSkipped?.('memory')
+    options?.onProgress?.({ fraction: 0.5, bytesDone: 2 ** 30, bytesTotal: 2 ** 31, bytesPerSecond: 8.5e8 })
+    options?.onProgress?.({ fraction: 1, bytesDone: 2 ** 31, bytesTotal: 2 ** 31, bytesPerSecond: 9e8 })
     return Promise.resolve(tinyModel(this))
   }
 }

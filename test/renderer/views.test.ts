@@ -201,6 +201,17 @@ it('sums the machine up in the status bar', async () => {
   for (const piece of ['Loading Moebius Demo 6M, 42%', 'AMD EPYC 9B14 · avx512-vnni', '17.7 GiB of 23.3 GiB free', '221 tok/s', 'Server off']) expect(text()).toContain(piece)
 })
 
+it('says how far reading a model is, how fast, and when it is not read in', async () => {
+  const loaded = { modelId: demo.id, instanceId: 'i', maxSeqLen: 512, cacheFormat: 'f16', threads: 2, backend: 'cpu', weightsBytes: 1, loadMs: 500 }
+  mounted = await mountInWindow(ModelsView, { path: `/models/${demo.id}` })
+  fake.set('engine.status', { loaded: [{ ...loaded, state: 'loading', progress: 0.42, touching: { bytesDone: 1.1e9, bytesTotal: 2.6e9, bytesPerSecond: 8.5e8 } }] })
+  await flushPromises()
+  expect(text()).toContain('1.1 GB of 2.6 GB, 850 MB/s')
+  fake.set('engine.status', { loaded: [{ ...loaded, state: 'ready', progress: 1, touchSkipped: 'memory' }] })
+  await flushPromises()
+  expect(text()).toContain('read when they are used')
+})
+
 it('offers to start a host that failed too often, before anything else is known', async () => {
   fake.on('host.info', () => { throw new WorkbenchError('E_HOST_LOST', 'There is no host.') })
   fake.on('host.restart', () => ({}))

@@ -5,14 +5,21 @@ test('loads with progress, once for all who ask, and unloads', async () => {
   const { engine, models } = await openWithModel({ loadDelayMs: 20 })
   const progress: number[] = []
   const states: string[] = []
-  models.onDidChange.on(({ loaded }) => states.push(loaded.map(({ state, progress }) => `${state} ${progress}`).join()))
+  const speeds = new Set<number | undefined>()
+  models.onDidChange.on(({ loaded }) => {
+    states.push(loaded.map(({ state, progress }) => `${state} ${progress}`).join())
+    loaded.forEach(({ progress, touching }) => { if (progress > 0 && progress < 1) speeds.add(touching?.bytesPerSecond) })
+  })
   const [a, b] = await Promise.all([models.load('tiny', { onProgress: fraction => progress.push(fraction) }), models.load('tiny')])
   expect(a).toBe(b)
   expect(engine.loads.length).toBe(1)
   expect(progress).toEqual([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1])
   expect(states[0]).toBe('loading 0')
+  expect([...speeds]).toEqual([5e8])
   expect(models.status().loaded).toMatchObject([{ modelId: 'tiny', state: 'ready', progress: 1, maxSeqLen: 512, cacheFormat: 'f16', threads: 2 }])
-  expect((await models.load('tiny', { maxSeqLen: 128 })).maxSeqLen).toBe(128)
+  expect(models.status().loaded[0]).not.toHaveProperty('touching')
+  expect((await models.load('tiny', { maxSeqLen: 128, touch: 'no' })).maxSeqLen).toBe(128)
+  expect(models.status().loaded[0]).toMatchObject({ touchSkipped: 'asked' })
   expect(engine.nClosed).toBe(1)
   await models.unload('tiny')
   expect(models.status().loaded).toEqual([])

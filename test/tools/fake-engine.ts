@@ -58,12 +58,13 @@ export class FakeEngine implements Engine {
     return Promise.resolve({ seqLen, weightsBytes, cacheBytes, scratchBytes: 1000, totalBytes: weightsBytes + cacheBytes + 1000 })
   }
 
-  async load(path: string, { signal, onProgress }: LoadOptions = {}): Promise<EngineModel> {
+  async load(path: string, { signal, onProgress, touch, onTouchSkipped }: LoadOptions = {}): Promise<EngineModel> {
     const { card } = await this.inspect(path)
+    if (touch === 'no') onTouchSkipped?.('asked')
     for (let step = 1; step <= 10; step++) {
       await pause((this.options.loadDelayMs ?? 0) / 10)
       if (signal?.aborted) throw new WorkbenchError('E_CANCELLED', 'Loading was cancelled.')
-      onProgress?.(step / 10)
+      onProgress?.({ fraction: step / 10, bytesDone: step * 100, bytesTotal: 1000, bytesPerSecond: 5e8 })
     }
     this.loads.push(path)
     return new FakeModel(this, card)

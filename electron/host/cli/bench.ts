@@ -2,6 +2,7 @@
 import { type BenchmarkRecord, limitText, runBenchmark, testName } from '../../services/benchmark'
 import type { CacheFormat } from '../../engine/types'
 import { type Arguments, type CliContext, type Command, exitCodes, loadOptions, UsageError } from './command'
+import { loadArguments } from './model-arguments'
 
 const outputs = ['md', 'json', 'csv'] as const
 const cacheFormats: readonly CacheFormat[] = ['f32', 'f16', 'bf16', 'q8_0']
@@ -20,12 +21,12 @@ export const benchCommand: Command = {
     ...loadOptions.map(option => option.name === 'threads' ? { ...option, short: 't' } : option),
   ],
   run: async (args, context) => {
-    const form = args.flag('json') ? 'json' : chosen(args, 'output', outputs, 'md')
+    const form = args.flag('json') ? 'json' : args.choice('output', outputs, 'md')
     const path = await context.resolveModel(args.model())
     const records = await runBenchmark(await context.engine(), {
       path, nPrompt: numbers(args, 'n-prompt', [512]), nGenerate: numbers(args, 'n-gen', [128]), depths: numbers(args, 'n-depth', [0]),
-      repetitions: args.integer('repetitions', 1, 1000) ?? 5, threads: args.integer('threads', 1, 1024) ?? 0,
-      cacheFormat: chosen(args, 'cache-format', cacheFormats, 'f16'), exact: args.flag('exact'), signal: context.signal,
+      repetitions: args.integer('repetitions', 1, 1000) ?? 5,
+      cacheFormat: args.choice('cache-format', cacheFormats, 'f16'), load: loadArguments(args, context),
       ...(context.interactive && { onRecord: (record: BenchmarkRecord) => context.writeError(`${testName(record)}: ${record.avg_ts.toFixed(2)} t/s, ${limitText(record)}\n`) }),
     })
     write(records, form, context)
@@ -39,14 +40,6 @@ function numbers(args: Arguments, name: string, otherwise: number[]): number[] {
   const values = text.split(',').map(word => Number(word))
   if (!values.every(value => Number.isInteger(value) && value >= 0 && value <= 1_000_000)) throw new UsageError(`--${name} takes whole numbers separated by commas, not '${text}'`)
   return values
-}
-
-function chosen<T extends string>(args: Arguments, name: string, allowed: readonly T[], otherwise: T): T {
-  const text = args.text(name)
-  if (text === undefined) return otherwise
-  const found = allowed.find(value => value === text)
-  if (found === undefined) throw new UsageError(`--${name} takes ${allowed.join(', ')}, not '${text}'`)
-  return found
 }
 
 function write(records: readonly BenchmarkRecord[], form: typeof outputs[number], context: CliContext): void {

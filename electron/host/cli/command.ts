@@ -46,6 +46,7 @@ const commonOptions: readonly OptionSpec[] = [
 export const loadOptions: readonly OptionSpec[] = [
   { name: 'threads', value: 'N', help: 'Threads of the engine (default: physical cores)' },
   { name: 'exact', help: 'Keep activations in float: slower, bit-reproducible against the reference' },
+  { name: 'touch', value: 'auto|yes|no', help: 'Read the weights in before the work starts; auto: when they fit into memory (default auto)' },
 ]
 
 // The values of one command line, fetched with their checks.
@@ -79,6 +80,14 @@ export class Arguments {
 
   integer(name: string, minimum = 0, maximum = 2 ** 31 - 1): number | undefined {
     return this.number(name, { minimum, maximum, integer: true })
+  }
+
+  choice<T extends string>(name: string, allowed: readonly T[], otherwise: T): T {
+    const text = this.text(name)
+    if (text === undefined) return otherwise
+    const found = allowed.find(value => value === text)
+    if (found === undefined) throw new UsageError(`--${name} takes ${allowed.join(', ')}, not '${text}'`)
+    return found
   }
 
   model(): string {

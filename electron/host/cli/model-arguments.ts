@@ -1,26 +1,44 @@
 // What several commands share: loading the model, choosing a length, reading tokens and text.
 import { readFile } from 'node:fs/promises'
 import { WorkbenchError } from '../../contract'
-import type { CacheFormat, EngineModel, LoadOptions } from '../../engine/types'
+import type { CacheFormat, EngineModel, LoadOptions, LoadProgress } from '../../engine/types'
 import { type Arguments, type CliContext, UsageError } from './command'
+import { formatBytes } from './format'
 
 export const cacheFormat: CacheFormat = 'f16'
 const longestDefault = 32_768
 
 // Loads the model named on the command line, hands it to the work, and frees it whatever happens.
 export async function withModel<T>(args: Arguments, context: CliContext, work: (model: EngineModel, path: string) => Promise<T>, options: Pick<LoadOptions, 'vocabularyOnly'> = {}): Promise<T> {
+  const load = { ...loadArguments(args, context), ...options }
   const path = await context.resolveModel(args.model())
   const engine = await context.engine()
-  const threads = args.integer('threads', 1, 1024)
-  const model = await engine.load(path, {
-    ...(threads !== undefined && { threads }), ...(args.flag('exact') && { exact: true }), ...options, signal: context.signal,
-    ...(context.interactive && { onProgress: (fraction: number) => context.writeError(`\rloading ${Math.round(fraction * 100)} %${fraction >= 1 ? '\r\u001b[K' : ''}`) }),
-  })
+  const model = await engine.load(path, load)
   try {
     return await work(model, path)
   } finally {
     await model.close()
   }
+}
+
+// How the command line wants its model loaded, with a line for people that says how far it is.
+export function loadArguments(args: Arguments, context: CliContext): LoadOptions {
+  const threads = args.integer('threads', 1, 1024)
+  const touch = args.choice('touch', ['auto', 'yes', 'no'], 'auto')
+  return {
+    ...(threads !== undefined && { threads }), ...(args.flag('exact') && { exact: true }), touch, signal: context.signal,
+    onTouchSkipped: reason => {
+      if (reason === 'memory') context.writeError('The model is larger than the memory available: its weights are read when they are used (--touch yes reads them in first).\n')
+    },
+    ...(context.interactive && { onProgress: progress => context.writeError(loadLine(progress)) }),
+  }
+}
+
+// "loading 34 %, 0.9 of 2.6 GiB, 850 MB/s" over the line before; gone at the end.
+export function loadLine({ fraction, bytesDone, bytesTotal, bytesPerSecond }: LoadProgress): string {
+  if (fraction >= 1) return '\r\u001b[K'
+  const speed = bytesPerSecond > 0 ? `, ${Math.round(bytesPerSecond / 1e6)} MB/s` : ''
+  return `\rloading ${Math.floor(fraction * 100)} %, ${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}${speed}\u001b[K`
 }
 
 // The length asked for, else the model's own as far as memory allows.

@@ -5,7 +5,7 @@ export const common = {
 }
 
 export const units = {
-  milliseconds: '{value} ms', seconds: '{value} s', minutes: '{minutes} min {seconds} s', tokensPerSecond: '{value} tok/s',
+  milliseconds: '{value} ms', seconds: '{value} s', minutes: '{minutes} min {seconds} s', tokensPerSecond: '{value} tok/s', read: '{done} of {total}', readAtSpeed: '{done} of {total}, {speed}/s',
 }
 
 export const nav = { label: 'Panels', skip: 'Skip to content', chat: 'Chat', models: 'Models', server: 'Server', settings: 'Settings', palette: 'Commands' }

@@ -5,6 +5,7 @@ export const models = {
 
   load: 'Load', unload: 'Unload', chat: 'Chat', cancelLoad: 'Cancel loading', reveal: 'Show in folder', copyPath: 'Copy path', remove: 'Take off the list', more: 'More actions', loadingProgress: 'Loading, {percent}', loadAnyway: 'Load anyway',
   loadedIn: 'Loaded in {time} with a context of {seqLen} tokens, {threads} threads, cache {cacheFormat}',
+  readWhenUsed: 'The weights are larger than the memory available: they are read when they are used.',
 
   tabs: 'About this model', overview: 'Overview', metadata: 'Metadata', tensors: 'Tensors', template: 'Chat template',
   parametersTotal: 'Parameters', parametersActive: 'Active per token', context: 'Context length', fileSize: 'File size', parts: '{n} parts', bitsPerWeight: 'Bits per weight',

@@ -5,7 +5,7 @@ export const common = {
 }
 
 export const units = {
-  milliseconds: '{value} 毫秒', seconds: '{value} 秒', minutes: '{minutes} 分 {seconds} 秒', tokensPerSecond: '{value} tok/s',
+  milliseconds: '{value} 毫秒', seconds: '{value} 秒', minutes: '{minutes} 分 {seconds} 秒', tokensPerSecond: '{value} tok/s', read: '已读取 {done}，共 {total}', readAtSpeed: '已读取 {done}，共 {total}，{speed}/秒',
 }
 
 export const nav = { label: '面板', skip: '跳到内容', chat: '聊天', models: '模型', server: '服务器', settings: '设置', palette: '命令' }

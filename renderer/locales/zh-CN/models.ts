@@ -5,6 +5,7 @@ export const models = {
 
   load: '加载', unload: '卸载', chat: '聊天', cancelLoad: '取消加载', reveal: '在文件夹中显示', copyPath: '复制路径', remove: '从列表移除', more: '更多操作', loadingProgress: '正在加载，{percent}', loadAnyway: '仍然加载',
   loadedIn: '加载用时 {time}，上下文 {seqLen} 个 token，{threads} 个线程，缓存 {cacheFormat}',
+  readWhenUsed: '权重大于可用内存：将在使用时读取。',
 
   tabs: '关于此模型', overview: '概览', metadata: '元数据', tensors: '张量', template: '聊天模板',
   parametersTotal: '参数', parametersActive: '每个 token 激活', context: '上下文长度', fileSize: '文件大小', parts: '{n} 个分片', bitsPerWeight: '每权重位数',

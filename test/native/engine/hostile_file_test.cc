@@ -132,7 +132,9 @@ TEST(load_reports_progress_and_can_be_cancelled) {
     return true;
   });
   CHECK_EQ(done, total);
-  CHECK_EQ(total, std::filesystem::file_size(golden->gguf_path()));
+  // The tensors, with what the alignment puts between them.
+  const uint64_t file_bytes = std::filesystem::file_size(golden->gguf_path());
+  CHECK(total >= Model::load(golden->gguf_path())->info().weight_bytes && total < file_bytes);
   try {
     Model::load(golden->gguf_path(), {}, [](uint64_t, uint64_t) { return false; });
     CHECK(false);
