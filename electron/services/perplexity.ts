@@ -1,4 +1,4 @@
-// Scoring logits against a text: perplexity, and divergence from a stored base model. The
+// Scoring logits against a text: perplexity, and divergence from a base model, stored or live. The
 // window rules and the file of base log-probabilities are those of llama.cpp's perplexity
 // tool, so that numbers and files can be exchanged with it.
 import { WorkbenchError } from '../contract'
@@ -100,6 +100,22 @@ export function encodeBaseRow(row: Float32Array, words: Uint16Array): void {
   row.forEach((value, i) => { if (value > smallest) words[4 + i] = Math.min(65535, roundToEven(inverse * (value - smallest))) })
 }
 
+// The log-probabilities of a stored position.
+export function decodeBaseRow(words: Uint16Array, logs: Float64Array): void {
+  const head = new DataView(words.buffer, words.byteOffset, 8)
+  const scale = head.getFloat32(0, true)
+  const smallest = head.getFloat32(4, true)
+  for (let i = 0; i < logs.length; i++) logs[i] = scale * (words[4 + i] ?? 0) + smallest
+}
+
+// Below it a stored log-probability is no more than the end of the file's range.
+export const storedFloor = -16
+
+export function logProbabilities(row: Float32Array, logs: Float64Array): void {
+  const norm = logSumExp(row)
+  for (let i = 0; i < logs.length; i++) logs[i] = (row[i] ?? Number.NEGATIVE_INFINITY) - norm
+}
+
 function roundToEven(value: number): number {
   const floor = Math.floor(value)
   const rest = value - floor
@@ -117,7 +133,7 @@ export interface DivergenceSummary {
   sameTop: { share: number, error: number }
 }
 
-// Kullback-Leibler divergence of a model from its stored base, position by position.
+// Kullback-Leibler divergence of a model from its base, position by position: exactly 0 for equal logits.
 export class Divergence {
   private readonly values: number[] = []
   private readonly model = new RunningMean()
@@ -132,17 +148,15 @@ export class Divergence {
   private largestChange = 0
   private sameTop = 0
 
-  add(row: Float32Array, words: Uint16Array, token: number): void {
-    const head = new DataView(words.buffer, words.byteOffset, 8)
-    const scale = head.getFloat32(0, true)
-    const smallest = head.getFloat32(4, true)
+  // base: log-probabilities; those not above the floor do not count.
+  add(row: Float32Array, base: Float64Array, token: number, floor = Number.NEGATIVE_INFINITY): void {
     const norm = logSumExp(row)
-    const compared = compareRows(row, words.subarray(4, 4 + row.length), scale, smallest, norm)
+    const compared = compareRows(row, norm, base, floor)
     this.values.push(compared.divergence)
     this.kld.add(compared.divergence)
     if (compared.sameTop) this.sameTop++
     const nll = norm - (row[token] ?? Number.NEGATIVE_INFINITY)
-    const baseNll = -(scale * (words[4 + token] ?? 0) + smallest)
+    const baseNll = -(base[token] ?? Number.NEGATIVE_INFINITY)
     this.model.add(nll)
     this.base.add(baseNll)
     this.ratio.add(nll - baseNll)
@@ -176,15 +190,15 @@ export class Divergence {
   }
 }
 
-function compareRows(row: Float32Array, base: Uint16Array, scale: number, smallest: number, norm: number): { divergence: number, sameTop: boolean } {
+function compareRows(row: Float32Array, norm: number, base: Float64Array, floor: number): { divergence: number, sameTop: boolean } {
   let divergence = 0
   let top = 0
   let baseTop = 0
   for (let i = 0; i < row.length; i++) {
+    const logBase = base[i] ?? Number.NEGATIVE_INFINITY
     if ((row[i] ?? 0) > (row[top] ?? 0)) top = i
-    if ((base[i] ?? 0) > (base[baseTop] ?? 0)) baseTop = i
-    const logBase = scale * (base[i] ?? 0) + smallest
-    if (logBase > -16) divergence += Math.exp(logBase) * (logBase - ((row[i] ?? 0) - norm))
+    if (logBase > (base[baseTop] ?? 0)) baseTop = i
+    if (logBase > floor) divergence += Math.exp(logBase) * (logBase - ((row[i] ?? 0) - norm))
   }
   return { divergence, sameTop: top === baseTop }
 }

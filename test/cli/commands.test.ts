@@ -44,6 +44,9 @@ describe('command line', () => {
     [['logits', 'm', '--tokens', '1'], /--out is missing/],
     [['route', 'm'], /either token ids or a text/],
     [['perplexity', 'm', '--kld', 'a', '-f', 'b'], /leave out --file/],
+    [['perplexity', 'm', '--kld', 'a', '--base', 'b'], /leave out --file/],
+    [['perplexity', 'm', '--base', 'a', '--save-logits', 'b'], /exclude each other/],
+    [['perplexity', 'm', '--base-exact', '-f', 'b'], /needs --base/],
   ]
   it.each(wrong)('refuses %j', async (argv, message) => {
     const result = await cli(new TinyEngine(), argv)
@@ -234,6 +237,15 @@ describe('perplexity', () => {
     bytes.writeInt32LE(99999, 24)
     writeFileSync(at('bad.kld'), bytes)
     expect((await cli(new TinyEngine(), ['perplexity', 'm', '--kld', at('bad.kld')])).error).toContain('outside the vocabulary')
+  })
+
+  it('compares with a live base and closes both models', async () => {
+    writeFileSync(at('text.txt'), text)
+    const engine = new TinyEngine()
+    const argv = ['perplexity', 'm', '--base', 'other', '-f', at('text.txt'), '--ctx', '16', '--chunks', '4', '--base-exact', '--json']
+    expect(json(await cli(engine, argv))).toMatchObject({ count: 28, chunks: 4, divergence: { mean: 0, maximum: 0, minimum: 0 }, sameTop: { share: 1 } })
+    expect(engine.loads.map(({ options }) => options?.exact ?? false)).toEqual([false, true])
+    expect(engine.closed).toBe(2)
   })
 
   it('refuses texts that are too short', async () => {

@@ -140,6 +140,14 @@ describe.runIf(findAddon() !== undefined)('command line over the engine', () => 
     expect(Math.abs(compared.divergence.mean)).toBeLessThan(1e-4)
     expect(compared.perplexity).toBeCloseTo(measured.perplexity, 5)
     expect(compared.sameTop.share).toBe(1)
+    const live = async (...more: string[]): Promise<unknown> => json(await cli(engine, ['perplexity', demo, '-f', file, '--ctx', '128', '--chunks', '3', '--base', demo, '--json', ...more]))
+    const nothing = { count: 3 * 63, divergence: { mean: 0, error: 0, maximum: 0, minimum: 0 }, probabilityChange: { mean: 0, rms: 0, largest: 0 }, sameTop: { share: 1 } }
+    expect(await live('--exact')).toMatchObject(nothing)
+    expect(await live()).toMatchObject(nothing)
+    // What int8 activations lose, apart from the weights.
+    const activations = await live('--base-exact') as { divergence: { mean: number } }
+    expect(activations.divergence.mean).toBeGreaterThan(0)
+    expect(activations.divergence.mean).toBeLessThan(1e-2)
     const fast = json(await cli(engine, ['perplexity', demo, '--kld', base, '--json'])) as { divergence: { mean: number } }
     expect(fast.divergence.mean).toBeLessThan(1e-2)
   })
@@ -154,6 +162,8 @@ describe.runIf(findAddon() !== undefined)('command line over the engine', () => 
     await cli(engine, ['perplexity', half, '-f', text, '--ctx', '64', '--chunks', '4', '--save-logits', base, '--exact'])
     const divergence = async (model: string, ...more: string[]): Promise<number> => (json(await cli(engine, ['perplexity', model, '--kld', base, '--json', ...more])) as { divergence: { mean: number } }).divergence.mean
     expect(Math.abs(await divergence(half, '--exact'))).toBeLessThan(1e-4)
+    const live = json(await cli(engine, ['perplexity', eight, '-f', text, '--ctx', '64', '--chunks', '4', '--base', half, '--exact', '--json'])) as { divergence: { mean: number } }
+    expect(live.divergence.mean).toBeCloseTo(await divergence(eight, '--exact'), 3)
     const [weights, activations] = [await divergence(eight, '--exact'), await divergence(eight)]
     expect(weights).toBeGreaterThan(0)
     expect(weights).toBeLessThan(0.05)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import {
-  baseRowWords, decodeBaseHeader, Divergence, encodeBaseHeader, encodeBaseRow, firstScored, negativeLogLikelihood, RunningMean, scoredPerChunk,
+  baseRowWords, decodeBaseHeader, decodeBaseRow, Divergence, encodeBaseHeader, encodeBaseRow, firstScored, logProbabilities, negativeLogLikelihood, RunningMean, scoredPerChunk, storedFloor,
 } from '../../electron/services/perplexity'
 
 describe('scoring', () => {
@@ -57,16 +57,44 @@ describe('base file', () => {
 })
 
 describe('divergence', () => {
-  const pack = (row: Float32Array): Uint16Array => {
+  const stored = (row: Float32Array): Float64Array => {
     const words = new Uint16Array(baseRowWords(row.length))
     encodeBaseRow(row, words)
-    return words
+    const logs = new Float64Array(row.length)
+    decodeBaseRow(words, logs)
+    return logs
   }
+  const live = (row: Float32Array): Float64Array => {
+    const logs = new Float64Array(row.length)
+    logProbabilities(row, logs)
+    return logs
+  }
+  const rows = [Float32Array.of(1, 2, 3, -4), Float32Array.of(0.1, 5, -2, 2), Float32Array.of(88, -103.5, 1e-9, Number.NEGATIVE_INFINITY)]
 
-  it('is zero against itself', () => {
+  it('is exactly zero against itself', () => {
     const divergence = new Divergence()
-    const rows = [Float32Array.of(1, 2, 3, -4), Float32Array.of(0.1, 5, -2, 2)]
-    rows.forEach((row, i) => divergence.add(row, pack(row), i))
+    rows.forEach((row, i) => divergence.add(row, live(row), i))
+    expect(divergence.summary()).toMatchObject({
+      divergence: { mean: 0, error: 0, maximum: 0, minimum: 0 }, logRatio: { mean: 0, error: 0 }, probabilityChange: { mean: 0, rms: 0, largest: 0 }, sameTop: { share: 1 },
+    })
+  })
+
+  it('sees the smallest step of one logit', () => {
+    const divergence = new Divergence()
+    const [row] = rows as [Float32Array]
+    divergence.add(Float32Array.of(1, 2, 3 + 2 ** -22, -4), live(row), 0)
+    expect(divergence.summary().divergence.mean).not.toBe(0)
+  })
+
+  it('is infinite where the model excludes what the base allows', () => {
+    const divergence = new Divergence()
+    divergence.add(Float32Array.of(0, Number.NEGATIVE_INFINITY), live(Float32Array.of(0, 0)), 0)
+    expect(divergence.summary().divergence.mean).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  it('keeps to the rounding of the file against itself stored', () => {
+    const divergence = new Divergence()
+    rows.slice(0, 2).forEach((row, i) => divergence.add(row, stored(row), i, storedFloor))
     const summary = divergence.summary()
     expect(Math.abs(summary.divergence.mean)).toBeLessThan(9 / 65535)
     expect(summary.sameTop.share).toBe(1)
@@ -79,8 +107,8 @@ describe('divergence', () => {
     const base = Float32Array.from([0.5, 0.25, 0.25], Math.log)
     const model = Float32Array.from([0.25, 0.5, 0.25], Math.log)
     const divergence = new Divergence()
-    divergence.add(model, pack(base), 0)
-    divergence.add(base, pack(base), 1)
+    divergence.add(model, stored(base), 0, storedFloor)
+    divergence.add(base, stored(base), 1, storedFloor)
     const summary = divergence.summary()
     expect(summary.divergence.maximum).toBeCloseTo(0.25 * Math.log(2), 4)
     expect(summary.divergence.mean).toBeCloseTo(0.125 * Math.log(2), 4)
