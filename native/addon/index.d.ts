@@ -12,6 +12,7 @@ export type CacheFormat = 'f32' | 'f16' | 'bf16' | 'q8_0'
 
 export interface EngineInfo {
   version: string
+  // reason: why it is not available, or why not at a better level; '' as a rule
   backends: { id: string, available: boolean, reason: string, device: string, level: string }[]
   cpuLevels: string[]          // worst first
   cpuLevel: string

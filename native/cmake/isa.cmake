@@ -1,7 +1,7 @@
 # Compile flags of each ISA level. A level's folder may use its intrinsics freely: nothing
 # in it runs unless cpuid (or MOEBIUS_ISA) chose the level. Elsewhere the folders stay out
 # of the build.
-set(isa_levels avx2 avx_vnni avx512)
+set(isa_levels avx2 avx_vnni avx512 amx)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64" AND NOT MSVC)
   set(isa_avx2 -mavx2 -mfma -mf16c -mbmi -mbmi2)
   set(isa_avx_vnni ${isa_avx2} -mavxvnni)
@@ -10,11 +10,18 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64" AND NOT MSVC)
     # GCC 12 takes the deliberately undefined operands in its own AVX-512 header for a bug.
     list(APPEND isa_avx512 -Wno-maybe-uninitialized -Wno-uninitialized)
   endif()
-  target_compile_definitions(moebius_engine PRIVATE MOEBIUS_X86_LEVELS)
+  set(isa_amx ${isa_avx512} -mamx-tile -mamx-int8)
+  target_compile_definitions(moebius_engine PUBLIC MOEBIUS_X86_LEVELS)
   foreach(level ${isa_levels})
     file(GLOB level_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/cpu/${level}/*.cc)
     set_source_files_properties(${level_sources} PROPERTIES COMPILE_OPTIONS "${isa_${level}}")
   endforeach()
+  # The amx level over a software model of its registers exists for the tests alone.
+  if(MOEBIUS_TESTS)
+    set_source_files_properties(kernels/cpu/levels.cc kernels/cpu/cpu_table.cc PROPERTIES COMPILE_DEFINITIONS MOEBIUS_AMX_MODEL)
+  else()
+    set_source_files_properties(kernels/cpu/amx/model_ops.cc PROPERTIES HEADER_FILE_ONLY TRUE)
+  endif()
 else()
   foreach(level ${isa_levels})
     file(GLOB level_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/cpu/${level}/*.cc)

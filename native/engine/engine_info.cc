@@ -17,7 +17,7 @@ EngineInfo engine_info() {
   info.version = kEngineVersion;
   for (const Backend* backend : backends()) {
     const bool available = backend->available();
-    info.backends.push_back({backend->id(), available, backend->unavailable_reason(), backend->device_name(),
+    info.backends.push_back({backend->id(), available, available ? backend->missing_level_reason() : backend->unavailable_reason(), backend->device_name(),
                              available ? backend->level() : ""});
   }
   info.cpu_levels = cpu_levels();

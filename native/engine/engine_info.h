@@ -9,7 +9,7 @@ namespace moebius {
 struct BackendDescription {
   std::string id;      // "cpu", "cuda", "metal"
   bool available = false;
-  std::string reason;  // why not; "" when available
+  std::string reason;  // why not; when available: why not at a better level, "" as a rule
   std::string device;
   std::string level;   // ISA level or compute capability in use
 };

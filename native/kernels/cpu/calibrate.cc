@@ -49,9 +49,10 @@ PeakLoops cpu_peak_loops(const std::string& level) {
 #ifdef MOEBIUS_X86_LEVELS
   if (level == "avx2") return cpu::avx2_peak_loops();
   if (level == "avx_vnni") return cpu::avx_vnni_peak_loops();
-  if (level == "avx512" || level == "avx512_bf16") {
+  if (level == "avx512" || level == "avx512_bf16" || level == "amx") {
     PeakLoops loops = cpu::avx512_peak_loops();
-    if (level == "avx512_bf16") loops.bf16_dot = cpu::avx512_bf16_dot_loop();
+    if (level != "avx512") loops.bf16_dot = cpu::avx512_bf16_dot_loop();
+    if (level == "amx") loops.int8_dot = cpu::amx_int8_loop();
     return loops;
   }
 #endif

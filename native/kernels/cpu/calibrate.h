@@ -11,6 +11,8 @@ PeakLoops avx_vnni_peak_loops();
 PeakLoops avx512_peak_loops();
 // The loop of bfloat16 dots in 512 bits; only for processors that have it.
 PeakLoop avx512_bf16_dot_loop();
+// Full tile registers; only for the amx level.
+PeakLoop amx_int8_loop();
 #endif
 
 }  // namespace moebius::cpu

@@ -20,6 +20,7 @@ class CpuBackend : public Backend {
   std::string unavailable_reason() const override { return ""; }
   std::string device_name() const override { return device_name_; }
   std::string level() const override { return cpu::level_name(level_); }
+  std::string missing_level_reason() const override { return cpu::missing_level_reason(); }
   const KernelTable& kernels() const override { return table_; }
 
  private:
@@ -36,11 +37,17 @@ std::vector<std::string> cpu_levels() {
   return names;
 }
 
+std::vector<std::string> modelled_cpu_levels() {
+  std::vector<std::string> names;
+  for (cpu::Level level : cpu::modelled_levels()) names.emplace_back(cpu::level_name(level));
+  return names;
+}
+
 Backend& cpu_backend_at(const std::string& level) {
   static const auto* const all = [] {
     auto* made = new std::map<std::string, std::unique_ptr<CpuBackend>>();
-    for (cpu::Level each : cpu::supported_levels())
-      made->emplace(cpu::level_name(each), std::make_unique<CpuBackend>(each));
+    for (const auto* levels : {&cpu::supported_levels(), &cpu::modelled_levels()})
+      for (cpu::Level each : *levels) made->emplace(cpu::level_name(each), std::make_unique<CpuBackend>(each));
     return made;
   }();
   const auto found = all->find(level);
@@ -49,7 +56,7 @@ Backend& cpu_backend_at(const std::string& level) {
   for (const std::string& name : cpu_levels()) known += (known.empty() ? "" : ", ") + name;
   throw Error(ErrorCode::kUnsupported,
               "this processor cannot run the instruction set level '" + level + "' (it has: " + known + ")",
-              "unset MOEBIUS_ISA or name one of the listed levels");
+              cpu::missing_level_reason().empty() ? "unset MOEBIUS_ISA or name one of the listed levels" : cpu::missing_level_reason());
 }
 
 Backend& cpu_backend() {

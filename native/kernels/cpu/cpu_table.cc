@@ -52,6 +52,10 @@ KernelTable kernel_table(Level level) {
     case Level::kAvxVnni: return table_of<avx_vnni_ops>();
     case Level::kAvx512:
     case Level::kAvx512Bf16: return table_of<avx512_ops>();
+    case Level::kAmx: return table_of<amx_ops>();
+#ifdef MOEBIUS_AMX_MODEL
+    case Level::kAmxModel: return table_of<amx_model_ops>();
+#endif
 #endif
     default: return reference_backend().kernels();
   }

@@ -44,12 +44,19 @@ using DotRows = void (*)(const WeightRows&, const ActivationBlock* const* column
 using FloatDotRows = void (*)(const WeightRows&, const float* const* columns, int n_columns,
                               float* out, int64_t out_stride);
 
+// How the codes of an expanded tile are grouped: one scale (and min) per 32 or 16 inputs.
+struct CodeForm {
+  int group = 0;
+  bool has_min = false;  // codes below 128 as they are; else 128 above their value
+};
+
 struct LevelOps {
   DotRows dot_rows[kMaxFormats] = {};             // quantised formats
   FloatDotRows float_dot_rows[kMaxFormats] = {};  // kF32, kF16, kBF16
 
   // Prefill products (tiles.h). expand_tile: inputs [256 block, + 256) of up to 32 rows.
   void (*expand_tile[kMaxFormats])(const WeightRows&, int64_t block, TileBlock* out) = {};
+  CodeForm code_form[kMaxFormats] = {};
   // c[column, 32] += tile x columns, over the 256 inputs of one block. Fetches what comes
   // next while it multiplies.
   void (*multiply_tile[kMaxFormats])(const TileBlock&, const PanelBlock&, int64_t n_columns, Upcoming,
@@ -92,6 +99,8 @@ struct LevelOps {
 const LevelOps& avx2_ops();
 const LevelOps& avx_vnni_ops();
 const LevelOps& avx512_ops();
+const LevelOps& amx_ops();
+const LevelOps& amx_model_ops();  // in builds with tests
 #endif
 
 }  // namespace moebius::cpu

@@ -291,7 +291,9 @@ namespace {
 template <QuantFormat format>
 void fill_format(LevelOps& ops) {
   using Format = BlockFormat<format>;
+  static_assert(!Format::kHasMin || Format::kMaxCode < 128);
   ops.expand_tile[static_cast<int>(format)] = expand_tile<format>;
+  ops.code_form[static_cast<int>(format)] = {Format::kGroup, Format::kHasMin};
   ops.multiply_tile[static_cast<int>(format)] = multiply_tile<Format::kGroup, tile_mode<Format>(), Format::kMaxCode>;
 }
 }  // namespace

@@ -79,7 +79,9 @@ void check_with_int8(const Golden& golden, const std::string& level, double tole
 void check_quantised(const std::string& name, double tolerance = kMedianWithInt8) {
   const std::unique_ptr<Golden> golden = open_golden(name);
   if (golden == nullptr) return;
-  for (const std::string& level : cpu_levels()) {
+  std::vector<std::string> levels = cpu_levels();
+  for (const std::string& level : modelled_cpu_levels()) levels.push_back(level);
+  for (const std::string& level : levels) {
     check_exact(*golden, level);
     check_with_int8(*golden, level, tolerance);
   }

@@ -124,10 +124,11 @@ inline double nmse(const std::vector<float>& actual, const std::vector<float>& e
 // Tolerances: float arithmetic, int8 activations, and the exact mode.
 constexpr double kFloatNmse = 1e-7, kCodesNmse = 5e-4, kExactNmse = 1e-9;
 
-// Levels of the CPU backend that have kernels of their own.
+// Levels of the CPU backend that have kernels of their own, and models of such levels.
 inline std::vector<std::string> fast_levels() {
   std::vector<std::string> levels = cpu_levels();
   levels.erase(levels.begin());
+  for (const std::string& level : modelled_cpu_levels()) levels.push_back(level);
   return levels;
 }
 
