@@ -1,8 +1,7 @@
 // The budget of one render in the template sandbox, and the text operations that keep to it:
 // each is measured before it builds anything, for V8 aborts the whole process when one operation
-// overshoots the heap of a worker. Loaded as text by the worker, like the worker itself.
-/* eslint-disable @typescript-eslint/no-require-imports -- loaded as text, so it is CommonJS */
-const { limits } = require('node:worker_threads').workerData
+// overshoots its heap. Loaded as text by the sandbox, and a text itself like it.
+/* global limits -- a parameter of this text: chatTemplateLimits */
 
 // Bytes of heap that V8 takes for each, rounded up.
 const cost = {

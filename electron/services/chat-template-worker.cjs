@@ -1,21 +1,24 @@
-// The sandbox in which chat templates run: a worker thread started from this text (no file of
-// its own survives bundling). A template is hostile input: steps, calls, depth, output, the size
-// of each value and the memory of all values are counted here. The heap limit of the thread is
-// only the second wall: V8 aborts the whole process when one operation overshoots it, so every
-// operation that can make much out of little is measured before it runs.
-// Plain CommonJS because a worker started from text is not compiled.
-/* eslint-disable @typescript-eslint/no-require-imports -- a worker started from text is CommonJS */
+// The sandbox in which chat templates run: a process started from this text (no file of its own
+// survives bundling). A template is hostile input: steps, calls, depth, output, the size of each
+// value and the memory of all values are counted here. The heap limit of the process is only the
+// second wall: V8 aborts when one operation overshoots it, and whoever waits pays for a new
+// process, so every operation that can make much out of little is measured before it runs.
+// Plain CommonJS because what starts from text is not compiled. `host` is the wire to the host.
+/* global host -- a parameter of this text, see chat-template-process.ts */
+/* eslint-disable @typescript-eslint/no-require-imports -- what starts from text is CommonJS */
 const { compileFunction } = require('node:vm')
-const { parentPort, workerData } = require('node:worker_threads')
-const { Environment, Interpreter, parse, tokenize } = require(workerData.jinja)
 
-const { limits } = workerData
-const boundsModule = { exports: {} }
-compileFunction(workerData.bounds, ['require', 'module'])(require, boundsModule)
+const { limits } = host.data
+function load(source) {
+  const module = { exports: {} }
+  compileFunction(source, ['module', 'exports', 'limits'])(module, module.exports, limits)
+  return module.exports
+}
+const { Environment, Interpreter, parse, tokenize } = load(host.data.jinja)
 const {
   LimitError, cost, charge, resetBudget, checkText, checkList, chargeText,
   TextBuilder, jsonText, writeText, replaceText, stripText, countParts, indentText, joinItems,
-} = boundsModule.exports
+} = load(host.data.bounds)
 
 const months = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December']
 const weekdays = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday']
@@ -223,7 +226,7 @@ class BoundedInterpreter extends Interpreter {
 
   evaluateArguments(args, environment) {
     const result = super.evaluateArguments(args, environment)
-    charge(result[0].length * cost.slot)
+    charge(result[0].length * cost.slot + result[1].size * cost.entry)
     return result
   }
 
@@ -265,7 +268,8 @@ class BoundedInterpreter extends Interpreter {
   }
 
   bindMacroArguments(name, parameters, special, args, scope) {
-    charge(cost.scope + args.length * cost.slot)
+    const last = args.at(-1)
+    charge(cost.scope + args.length * cost.slot + (last?.type === 'KeywordArgumentsValue' ? last.value.size * cost.entry : 0))
     return super.bindMacroArguments(name, parameters, special, args, scope)
   }
 
@@ -386,11 +390,11 @@ function describe(error) {
   return { kind: 'error', message: String(error?.message ?? error).slice(0, 500) }
 }
 
-parentPort.on('message', request => {
+host.onMessage(request => {
   try {
-    parentPort.postMessage({ id: request.id, text: render(request) })
+    host.post({ id: request.id, text: render(request) })
   } catch (error) {
-    parentPort.postMessage({ id: request.id, failure: describe(error) })
+    host.post({ id: request.id, failure: describe(error) })
   }
 })
-parentPort.postMessage({ ready: true })
+host.post({ ready: true })

@@ -1,12 +1,9 @@
 // Renders a model's chat template (Jinja) into a prompt. Templates come with model files and
-// are hostile: they run in a worker thread with counted steps, counted memory and bounded time.
+// are hostile: they run in a process of their own with counted steps, counted memory and bounded time.
 // eslint-disable-next-line @typescript-eslint/triple-slash-reference -- every program that includes this file needs the declaration
 /// <reference path="./raw-text.d.ts" />
-import { createRequire } from 'node:module'
-import { Worker } from 'node:worker_threads'
 import { WorkbenchError } from '../contract'
-import boundsSource from './chat-template-bounds.cjs?raw'
-import workerSource from './chat-template-worker.cjs?raw'
+import { startTemplateProcess, type TemplateProcess } from './chat-template-process'
 
 export interface TemplateMessage {
   role: string
@@ -48,11 +45,11 @@ export const chatTemplateLimits = {
   // What the messages and variables of a request may take in the sandbox.
   inputMegabytes: 64,
   inputDepth: 200,
-  // No template comes near: V8 ends the whole process rather than the worker when it overshoots.
+  // No template comes near: V8 ends the whole process when it overshoots.
   heapMegabytes: 1024,
 } as const
 
-// A thread that does not start at all is not the template's fault.
+// A process that does not start at all is not the template's fault.
 const startMilliseconds = 30_000
 
 type Reply = { ready: true } | { id: number, text: string } | { id: number, failure: { kind: 'raised' | 'limit' | 'error', message: string } }
@@ -77,17 +74,21 @@ export async function renderChatTemplate(template: string, input: ChatTemplateIn
   return sandbox.render({ template, variables, now: (input.now ?? new Date()).getTime() })
 }
 
-// A worker thread, and whether it has told that it listens.
-interface Sandbox { worker: Worker, isReady: boolean, served: number }
+// A process, and whether it has told that it listens.
+interface Sandbox { process: TemplateProcess, isReady: boolean, served: number }
 
-// One warm worker; renders are served in turn. A worker that fails is replaced at once, and only
-// the render it was at fails with it.
-class TemplateSandbox {
+// One warm process; renders are served in turn. A process that fails is replaced at once, and only
+// the render it was at fails with it. program: for tests.
+export class TemplateSandbox {
   private sandbox: Sandbox | undefined
   private readonly queue: Job[] = []
   private current: Job | undefined
   private timer: NodeJS.Timeout | undefined
   private nextId = 1
+
+  constructor(private readonly limits: { heapMegabytes: number } = chatTemplateLimits, private readonly program?: string) {}
+
+  get pid(): number | undefined { return this.sandbox?.process.pid }
 
   render(request: Record<string, unknown>): Promise<string> {
     return new Promise((resolve, reject) => {
@@ -96,13 +97,18 @@ class TemplateSandbox {
     })
   }
 
+  close(): void {
+    this.sandbox?.process.end()
+    this.sandbox = undefined
+  }
+
   private next(): void {
     if (this.current) return
     this.current = this.queue.shift()
     if (!this.current) return
     const sandbox = this.sandbox ??= this.start()
-    sandbox.worker.ref()
-    // The time that the thread takes to start is not the template's.
+    sandbox.process.hold(true)
+    // The time that the process takes to start is not the template's.
     if (sandbox.isReady) this.begin(sandbox)
     else this.timer = setTimeout(() => this.fail('its sandbox does not start'), startMilliseconds)
   }
@@ -110,7 +116,7 @@ class TemplateSandbox {
   private begin(sandbox: Sandbox): void {
     clearTimeout(this.timer)
     this.timer = setTimeout(() => this.expire(this.current), chatTemplateLimits.milliseconds)
-    sandbox.worker.postMessage(this.current?.request)
+    sandbox.process.post(this.current?.request)
   }
 
   // When this thread was busy, the answer may lie in the queue behind the timer: let it through first.
@@ -119,21 +125,11 @@ class TemplateSandbox {
   }
 
   private start(): Sandbox {
-    const worker = new Worker(workerSource, {
-      eval: true,
-      env: {},
-      stdout: true,
-      stderr: true,
-      workerData: { jinja: createRequire(import.meta.url).resolve('@huggingface/jinja'), bounds: boundsSource, limits: chatTemplateLimits },
-      resourceLimits: { maxOldGenerationSizeMb: chatTemplateLimits.heapMegabytes, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
-    })
-    const sandbox = { worker, isReady: false, served: 0 }
-    worker.unref()
-    worker.on('message', (reply: Reply) => { if (sandbox === this.sandbox) this.receive(sandbox, reply) })
-    worker.on('error', (error: NodeJS.ErrnoException) => {
-      if (sandbox === this.sandbox) this.end(error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? `it needs more than ${chatTemplateLimits.heapMegabytes} MiB of memory` : error.message)
-    })
-    worker.on('exit', () => { if (sandbox === this.sandbox) this.end('its worker ended') })
+    const sandbox: Sandbox = {
+      process: startTemplateProcess(this.limits, { message: reply => this.receive(sandbox, reply as Reply), ended: reason => this.end(sandbox, reason) }, this.program),
+      isReady: false,
+      served: 0,
+    }
     return sandbox
   }
 
@@ -145,16 +141,18 @@ class TemplateSandbox {
     }
     sandbox.served++
     const job = this.finish()
-    sandbox.worker.unref()
+    sandbox.process.hold(false)
     if ('text' in reply) job?.resolve(reply.text)
     else job?.reject(reply.failure.kind === 'raised' ? raisedError(reply.failure.message) : templateError(reply.failure.message))
     this.next()
   }
 
-  // The thread ended by itself. What earlier renders left behind is not this one's fault: it gets a fresh thread once.
-  private end(reason: string): void {
+  // The process ended by itself. What earlier renders left behind, or that it never came up, is not this
+  // render's fault: it gets a fresh one once.
+  private end(sandbox: Sandbox, reason: string): void {
+    if (sandbox !== this.sandbox) return
     const job = this.current
-    if (job && this.sandbox && this.sandbox.served > 0 && !job.retried) {
+    if (job && (sandbox.served > 0 || !sandbox.isReady) && !job.retried) {
       job.retried = true
       this.finish()
       this.queue.unshift(job)
@@ -165,7 +163,7 @@ class TemplateSandbox {
 
   private fail(reason: string): void {
     const job = this.finish()
-    void this.sandbox?.worker.terminate()
+    this.sandbox?.process.end()
     this.sandbox = job ? this.start() : undefined
     job?.reject(templateError(reason))
     this.next()

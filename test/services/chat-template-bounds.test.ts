@@ -1,5 +1,5 @@
-// A template must not be able to end the process, whatever it builds: V8 aborts the process when
-// one operation overshoots a worker's heap, so each case here is one way to make much out of little.
+// A template must not be able to end its process, whatever it builds: V8 aborts a process when one
+// operation overshoots its heap, so each case here is one way to make much out of little.
 import { Template } from '@huggingface/jinja'
 import { describe, expect, it } from 'vitest'
 import { renderChatTemplate, type TemplateMessage } from '../../electron/services/chat-template'
@@ -61,6 +61,9 @@ describe('what a template builds is bounded before it is built', () => {
     ['a namespace of a long text', `${grown(22)}{% set n = namespace %}{{ n([g.s]) }}`, /namespace expected/],
     ['loop variables that are kept', kept('loop', 100_000), memory],
     ['macros that are kept', '{% set k = namespace(a=[]) %}{% macro f() %}{% macro g() %}{% endmacro %}{% set k.a = [k.a, g] %}{% endmacro %}{% for i in range(100000) %}{{ f() }}{% endfor %}', memory],
+    ['keyword arguments that are kept', `{% set k = namespace(a=[]) %}{% macro f() %}{% set k.a = [k.a, kwargs] %}{% endmacro %}{% set d = {${Array.from({ length: 20_000 }, (_, i) => `"${i}":1`).join()}} %}{% for i in range(1000) %}{{ f(**d) }}{% endfor %}`, memory],
+    ['keyword arguments that are passed', `{% set d = {${Array.from({ length: 50_000 }, (_, i) => `"${i}":1`).join()}} %}{% for i in range(1000) %}{% set x = namespace(**d) %}{% endfor %}`, memory],
+    ['unpacked lists that are kept', `${list}${kept('l.a').replace('[k.a, l.a]', '[k.a, f(*l.a)]').replace('{% for', '{% macro f() %}{% set k.a = [k.a, varargs] %}{% endmacro %}{% for')}`, memory],
     ['callers that are kept', '{% set k = namespace(a=[]) %}{% macro f() %}{% set k.a = [k.a, caller] %}{% endmacro %}{% for i in range(100000) %}{% call f() %}x{% endcall %}{% endfor %}', memory],
     ['blocks that are kept', '{% set k = namespace(a="x") %}{% for i in range(100) %}{% set x %}{{ k.a }}{{ k.a }}{% endset %}{% set k.a = x %}{% endfor %}', characters],
     ['an attribute name of megabytes', `${grown(22, '.')}{{ [{"a": 1}]|map(attribute=g.s)|list }}`, /attribute|argument of map is longer/],
