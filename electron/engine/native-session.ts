@@ -70,6 +70,10 @@ export class NativeSession implements EngineSession {
     return await withCancel(this.#addon, signal, cancel => awaitNative(() => this.#addon.route(this.#handle, ids, cancel)))
   }
 
+  watchRouting(watched: boolean): void {
+    callNative(() => { this.#addon.watchRouting(this.#handle, watched) })
+  }
+
   drainRouting(): RoutingDrain | undefined {
     if (this.#phases.length === 0) this.#phases = callNative(() => this.#addon.drainRouting(this.#handle))
     return this.#phases.shift()

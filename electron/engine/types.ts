@@ -148,6 +148,8 @@ export interface EngineSession {
   // logits [n_tokens, vocab_size] of every position, starting from an empty session.
   logits(tokens: ArrayLike<number>, signal?: AbortSignal): Promise<Float32Array>
   route(tokens: ArrayLike<number>, signal?: AbortSignal): Promise<RouteTrace>
+  // Whether the router's choices are kept from the next answer on; at first they are.
+  watchRouting(watched: boolean): void
   // What the router chose since the last drain; undefined for dense models or when nothing ran.
   drainRouting(): RoutingDrain | undefined
   snapshot(path: string): Promise<void>

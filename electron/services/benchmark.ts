@@ -1,11 +1,15 @@
 // Speed of one model, with llama-bench's tests and fields: pp N is the time to process N
 // prompt tokens, tg N the time to generate N tokens one by one, both behind `depth` tokens
-// that are not timed. Random tokens, one untimed warm-up of each test, speeds per repetition.
+// that are not timed; tg NxM is the time of N steps in which M sessions get a token each.
+// Random tokens, one untimed warm-up of each test, speeds per repetition. What is compared
+// (sessions against one, routing trace on against off) takes turns in every repetition.
 // Before the tests the machine is measured with the same threads: each speed is also told as a
 // share of the limit that it runs against.
 import { availableParallelism, cpus } from 'node:os'
 import { WorkbenchError, type ModelCard } from '../contract'
-import type { CacheFormat, Engine, EngineModel, EngineSession, LoadOptions, MeasuredPeaks, Sampling } from '../engine/types'
+import type { CacheFormat, Engine, EngineModel, LoadOptions, MeasuredPeaks } from '../engine/types'
+import { BenchmarkRunner, type BenchmarkTest } from './benchmark-runner'
+import { deviation, mean, medianInterval } from './statistics'
 
 export interface BenchmarkRequest {
   path: string
@@ -13,6 +17,8 @@ export interface BenchmarkRequest {
   nGenerate: readonly number[]
   depths: readonly number[]
   repetitions: number
+  sessions?: readonly number[]  // tg tests also with so many sessions in one batch
+  trace?: boolean          // each test also without the routing trace, to tell what that costs
   cacheFormat: CacheFormat
   load: Omit<LoadOptions, 'overrides' | 'vocabularyOnly'>  // its signal ends the tests, too
   onRecord?: (record: BenchmarkRecord) => void
@@ -44,29 +50,43 @@ export interface BenchmarkRecord {
   limit_per_second: number
   limit_per_token: number  // bytes or operations that one token takes at least
   limit_percent: number
+  n_sessions: number       // that decode together; t/s are those of all
+  // Of M sessions: how many times the speed of one, measured in turn. Median, and the 95 %
+  // interval of the median.
+  times_one_session?: number
+  times_one_session_low?: number
+  times_one_session_high?: number
+  // What the routing trace costs, in percent of the time without it; likewise.
+  trace_cost_percent?: number
+  trace_cost_percent_low?: number
+  trace_cost_percent_high?: number
+  untraced_ts?: number
+  samples_untraced_ts?: number[]
 }
 
 interface Limit { kind: 'read_bandwidth' | 'int8_peak' | 'f32_peak', perSecond: number, perToken: number }
 
-interface Test { nPrompt: number, nGenerate: number, depth: number }
+// One way to run a test; the variants of a group take turns.
+interface Variant { nSessions: number, traced: boolean }
+interface Group { test: BenchmarkTest, variants: Variant[] }
 
 // The cache grows by the same number of bytes with each token.
 const cacheSampleLength = 1024
-
-const greedy: Sampling = { temperature: 0, samplingTopK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 1 }
+const plain: Variant = { nSessions: 1, traced: true }
 
 export async function runBenchmark(engine: Engine, request: BenchmarkRequest): Promise<BenchmarkRecord[]> {
   const { threads = 0, signal } = request.load
   const model = await engine.load(request.path, request.load)
   try {
+    if (request.trace && !model.moe) throw new WorkbenchError('E_UNSUPPORTED', 'The model is dense: it has no routing to trace.')
     const peaks = await engine.calibrate({ threads, ...(signal && { signal }) })
     const records: BenchmarkRecord[] = []
-    for (const test of testsOf(request)) {
-      const samples = await measure(model, test, request)
-      const limit = await limitOf(engine, model.card, request, test, peaks)
-      const record = describe(engine, model, request, test, samples, limit)
-      records.push(record)
-      request.onRecord?.(record)
+    for (const group of groupsOf(request)) {
+      const samples = await measure(model, group, request)
+      for (const record of await recordsOf(engine, model, request, group, samples, peaks)) {
+        records.push(record)
+        request.onRecord?.(record)
+      }
     }
     return records
   } finally {
@@ -74,63 +94,79 @@ export async function runBenchmark(engine: Engine, request: BenchmarkRequest): P
   }
 }
 
-function testsOf(request: BenchmarkRequest): Test[] {
-  return request.depths.flatMap(depth => [
-    ...request.nPrompt.filter(n => n > 0).map(nPrompt => ({ nPrompt, nGenerate: 0, depth })),
-    ...request.nGenerate.filter(n => n > 0).map(nGenerate => ({ nPrompt: 0, nGenerate, depth })),
+function groupsOf({ nPrompt, nGenerate, depths, sessions = [], trace = false }: BenchmarkRequest): Group[] {
+  const variants = trace ? [{ ...plain, traced: false }, plain] : [plain]
+  const together = sessions.filter(n => n > 1).map(nSessions => ({ ...plain, nSessions }))
+  return depths.flatMap(depth => [
+    ...nPrompt.filter(n => n > 0).map(n => ({ test: { nPrompt: n, nGenerate: 0, depth }, variants })),
+    ...nGenerate.filter(n => n > 0).map(n => ({ test: { nPrompt: 0, nGenerate: n, depth }, variants: [...variants, ...together] })),
   ])
 }
 
-// Milliseconds of each repetition.
-async function measure(model: EngineModel, test: Test, request: BenchmarkRequest): Promise<number[]> {
-  // The last token drawn is never put into the cache: a test as long as the model's context fits.
-  const needed = test.depth + test.nPrompt + test.nGenerate + 2
-  const maxSeqLen = model.card.maxSeqLen > 0 ? Math.min(needed, model.card.maxSeqLen) : needed
-  const session = model.createSession({ maxSeqLen, cacheFormat: request.cacheFormat })
+// Milliseconds of each repetition, variant by variant.
+async function measure(model: EngineModel, { test, variants }: Group, request: BenchmarkRequest): Promise<number[][]> {
   const { signal } = request.load
+  const runner = new BenchmarkRunner(model, test, {
+    cacheFormat: request.cacheFormat, nSessions: Math.max(...variants.map(({ nSessions }) => nSessions)), repeatPrompts: variants.length > 1, ...(signal && { signal }),
+  })
+  const samples: number[][] = variants.map(() => [])
   try {
-    const samples: number[] = []
     for (let i = 0; i <= request.repetitions; ++i) {
-      const milliseconds = test.nGenerate > 0 ? await timeDecode(model, session, test, signal) : await timePrefill(model, session, test, signal)
-      if (signal?.aborted) throw new WorkbenchError('E_CANCELLED', 'The benchmark was interrupted.')
-      if (i > 0) samples.push(milliseconds)
+      for (const [at, { nSessions, traced }] of inTurn(variants, i)) {
+        if (request.trace) runner.watchRouting(traced)
+        const milliseconds = test.nGenerate > 0 ? await runner.decode(nSessions) : await runner.prefill()
+        if (signal?.aborted) throw new WorkbenchError('E_CANCELLED', 'The benchmark was interrupted.')
+        if (i > 0) samples[at]?.push(milliseconds)
+      }
     }
     return samples
   } finally {
-    session.close()
+    runner.close()
   }
 }
 
-// The prompt's first token differs from every earlier one, so that nothing is reused.
-let serial = 0
-function randomTokens(model: EngineModel, n: number): Int32Array {
-  serial = (serial + 1) % model.vocabSize
-  return Int32Array.from({ length: n }, (_, i) => i === 0 ? serial : Math.floor(Math.random() * model.vocabSize))
+// Forwards and backwards in turn, so that none always follows the same other.
+function inTurn(variants: readonly Variant[], round: number): [number, Variant][] {
+  const order = [...variants.entries()]
+  return round % 2 ? order.reverse() : order
 }
 
-async function timePrefill(model: EngineModel, session: EngineSession, test: Test, signal: AbortSignal | undefined): Promise<number> {
-  const tokens = randomTokens(model, test.depth + test.nPrompt)
-  const options = { onToken: () => undefined, ...(signal && { signal }) }
-  if (test.depth > 0) await session.generate({ tokens: tokens.subarray(0, test.depth), maxTokens: 1, sampling: greedy, ignoreEndOfGeneration: true }, options)
-  const result = await session.generate({ tokens, maxTokens: 1, sampling: greedy, ignoreEndOfGeneration: true }, options)
-  return result.promptMs * test.nPrompt / (result.promptTokens - result.cachedTokens)
-}
-
-async function timeDecode(model: EngineModel, session: EngineSession, test: Test, signal: AbortSignal | undefined): Promise<number> {
-  const tokens = randomTokens(model, Math.max(1, test.depth))
-  const options = { onToken: () => undefined, ...(signal && { signal }) }
-  // The first token comes out of the prompt; the following nGenerate are decode steps.
-  const result = await session.generate({ tokens, maxTokens: test.nGenerate + 1, sampling: greedy, ignoreEndOfGeneration: true }, options)
-  if (result.generatedTokens <= test.nGenerate && result.stopReason !== 'cancelled') {
-    throw new WorkbenchError('E_CONTEXT_LENGTH', `${test.nGenerate} tokens behind ${tokens.length} do not fit this model's context of ${model.card.maxSeqLen}.`, { hint: 'Ask for fewer tokens.' })
+async function recordsOf(
+  engine: Engine, model: EngineModel, request: BenchmarkRequest, { test, variants }: Group, samples: readonly (readonly number[])[], peaks: MeasuredPeaks,
+): Promise<BenchmarkRecord[]> {
+  const speeds = samples.map((list, at) => list.map(milliseconds => (test.nPrompt + test.nGenerate * (variants[at]?.nSessions ?? 1)) / milliseconds * 1000))
+  const [first = []] = speeds
+  const records: BenchmarkRecord[] = []
+  for (const [at, { nSessions, traced }] of variants.entries()) {
+    if (!traced) continue
+    const limit = await limitOf(engine, model.card, request, test, nSessions, peaks)
+    const record = describe(engine, model, request, test, nSessions, samples[at] ?? [], limit)
+    if (nSessions > 1) addSpeedup(record, first)
+    else if (at > 0) addTraceCost(record, first)
+    records.push(record)
   }
-  return result.decodeMs
+  return records
 }
 
-function describe(engine: Engine, model: EngineModel, request: BenchmarkRequest, test: Test, samples: readonly number[], limit: Limit): BenchmarkRecord {
+function addSpeedup(record: BenchmarkRecord, ofOne: readonly number[]): void {
+  const { median, low, high } = medianInterval(record.samples_ts.map((speed, i) => speed / (ofOne[i] ?? Number.NaN)))
+  Object.assign(record, { times_one_session: median, times_one_session_low: low, times_one_session_high: high } satisfies Partial<BenchmarkRecord>)
+}
+
+function addTraceCost(record: BenchmarkRecord, untraced: readonly number[]): void {
+  const { median, low, high } = medianInterval(untraced.map((speed, i) => 100 * (speed / (record.samples_ts[i] ?? Number.NaN) - 1)))
+  Object.assign(record, {
+    trace_cost_percent: median, trace_cost_percent_low: low, trace_cost_percent_high: high,
+    untraced_ts: mean(untraced), samples_untraced_ts: [...untraced],
+  } satisfies Partial<BenchmarkRecord>)
+}
+
+function describe(
+  engine: Engine, model: EngineModel, request: BenchmarkRequest, test: BenchmarkTest, nSessions: number, samples: readonly number[], limit: Limit,
+): BenchmarkRecord {
   const info = engine.info()
   const samplesNs = samples.map(milliseconds => Math.round(milliseconds * 1e6))
-  const samplesTs = samples.map(milliseconds => (test.nPrompt + test.nGenerate) / milliseconds * 1000)
+  const samplesTs = samples.map(milliseconds => (test.nPrompt + test.nGenerate * nSessions) / milliseconds * 1000)
   const formats = [...model.card.quantFormats].sort((a, b) => b.bytes - a.bytes)
   return {
     build_number: info.version,
@@ -148,37 +184,35 @@ function describe(engine: Engine, model: EngineModel, request: BenchmarkRequest,
     samples_ns: samplesNs, samples_ts: samplesTs,
     limit: limit.kind, limit_per_second: limit.perSecond, limit_per_token: limit.perToken,
     limit_percent: 100 * mean(samplesTs) * limit.perToken / limit.perSecond,
+    n_sessions: nSessions,
   }
 }
 
 // Decode reads the active weights and the cache so far; a prompt's token goes through the active
 // weights but the head, which only the last one needs. Operations of attention are not counted.
-async function limitOf(engine: Engine, card: ModelCard, request: BenchmarkRequest, test: Test, peaks: MeasuredPeaks): Promise<Limit> {
+async function limitOf(engine: Engine, card: ModelCard, request: BenchmarkRequest, test: BenchmarkTest, nSessions: number, peaks: MeasuredPeaks): Promise<Limit> {
   if (test.nGenerate > 0) {
     const { cacheBytes, seqLen } = await engine.estimate(request.path, cacheSampleLength, request.cacheFormat)
     const meanSeqLen = Math.max(1, test.depth) + (test.nGenerate + 1) / 2
-    return { kind: 'read_bandwidth', perSecond: peaks.readBytesPerSecond, perToken: card.bytesPerToken + meanSeqLen * cacheBytes / seqLen }
+    return { kind: 'read_bandwidth', perSecond: peaks.readBytesPerSecond, perToken: stepBytes(card, nSessions) / nSessions + meanSeqLen * cacheBytes / seqLen }
   }
   const perToken = 2 * Math.max(0, card.parametersActive - card.vocabSize * card.embeddingLength)
   if (request.load.exact || computesInFloat(card)) return { kind: 'f32_peak', perSecond: peaks.f32OperationsPerSecond, perToken }
   return { kind: 'int8_peak', perSecond: peaks.int8OperationsPerSecond, perToken }
 }
 
+// Weights that one step of n sessions reads. Everything but the experts is read once for all;
+// of the experts as many as n random choices of k from E hit.
+function stepBytes({ bytesPerToken, tensorClassBytes: { experts }, nRoutedExperts, nActiveExperts }: ModelCard, n: number): number {
+  if (nRoutedExperts === 0) return bytesPerToken
+  const share = nActiveExperts / nRoutedExperts
+  return bytesPerToken + experts * (1 - (1 - share) ** n - share)
+}
+
 // Int8 activations go with quantised weights only.
 function computesInFloat({ quantFormats }: ModelCard): boolean {
   const bytes = (formats: ModelCard['quantFormats']): number => formats.reduce((sum, format) => sum + format.bytes, 0)
   return bytes(quantFormats.filter(({ format }) => ['F32', 'F16', 'BF16'].includes(format))) > bytes(quantFormats) / 2
-}
-
-export function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length
-}
-
-// Of the sample (n - 1), as llama-bench; 0 for a single value.
-export function deviation(values: readonly number[]): number {
-  if (values.length < 2) return 0
-  const centre = mean(values)
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length - 1))
 }
 
 // "62 % of 23.5 GB/s read"
@@ -188,7 +222,16 @@ export function limitText({ limit, limit_per_second: perSecond, limit_percent: p
   return `${share}${(perSecond / 1e9).toFixed(0)} GOP/s ${limit === 'int8_peak' ? 'int8' : 'f32'}`
 }
 
+// "3.10x one session (2.95 … 3.20)", "trace costs 0.4 % (-0.2 … 0.9)"; '' where nothing is compared.
+export function comparisonText(record: BenchmarkRecord): string {
+  const { times_one_session: times, trace_cost_percent: cost } = record
+  if (times !== undefined) return `${times.toFixed(2)}x one session (${record.times_one_session_low?.toFixed(2)} … ${record.times_one_session_high?.toFixed(2)})`
+  if (cost !== undefined) return `trace costs ${cost.toFixed(1)} % (${record.trace_cost_percent_low?.toFixed(1)} … ${record.trace_cost_percent_high?.toFixed(1)})`
+  return ''
+}
+
 export function testName(record: BenchmarkRecord): string {
-  const name = record.n_gen > 0 ? `tg${record.n_gen}` : `pp${record.n_prompt}`
+  const together = record.n_sessions > 1 ? `x${record.n_sessions}` : ''
+  const name = record.n_gen > 0 ? `tg${record.n_gen}${together}` : `pp${record.n_prompt}`
   return record.n_depth > 0 ? `${name} @ d${record.n_depth}` : name
 }

@@ -30,6 +30,7 @@ Napi::Value session_info(const Napi::CallbackInfo& info);
 Napi::Value truncate_session(const Napi::CallbackInfo& info);
 Napi::Value session_logits(const Napi::CallbackInfo& info);
 Napi::Value session_route(const Napi::CallbackInfo& info);
+Napi::Value watch_routing(const Napi::CallbackInfo& info);
 Napi::Value drain_routing(const Napi::CallbackInfo& info);
 Napi::Value save_snapshot(const Napi::CallbackInfo& info);
 Napi::Value restore_snapshot(const Napi::CallbackInfo& info);

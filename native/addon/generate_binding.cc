@@ -138,12 +138,12 @@ Napi::Value generate(const Napi::CallbackInfo& info) {
   const Napi::Promise promise = call.deferred.Promise();
   const auto cancel = call.cancel;
   const auto events = std::make_shared<GenerationEvents>(data.begin_call(std::move(call)), data.pump());
-  data.runner()->submit([state, arguments = std::move(arguments), cancel, events] {
+  data.runner()->submit([state, watched = state->watched, arguments = std::move(arguments), cancel, events] {
     // A failure before the scheduler has the request ends the call here; later ones come
     // through on_end.
     try {
       if (cancel->is_requested()) throw Error(ErrorCode::kCancelled, "cancelled before the first step");
-      state->install_observer();
+      state->install_observer(watched);
       if (state->observer) state->observer->watch_live();
       Scheduler* const scheduler = state->model->scheduler.get();
       const uint64_t id = scheduler->submit(make_request(*arguments, *state, events));

@@ -86,13 +86,14 @@ struct SessionState {
   std::shared_ptr<RoutingTrace> trace;        // null for dense models
   std::shared_ptr<SessionObserver> observer;  // null for dense models
   std::shared_ptr<CancelFlag> running;        // of the call that uses the session now, if any
+  bool watched = true;                        // generate() tells the trace; event loop's thread only
   bool observed = false;                      // the session knows its observer; only its running call looks
   bool closed = false;
 
   // By the running call, before its first step: it may wait for another session's step, so
   // the event loop must not do it.
-  void install_observer() {
-    if (observer && !std::exchange(observed, true)) session->set_routing_observer(observer);
+  void install_observer(bool wanted = true) {
+    if (observer && std::exchange(observed, wanted) != wanted) session->set_routing_observer(wanted ? observer : nullptr);
   }
 };
 

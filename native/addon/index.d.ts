@@ -243,6 +243,8 @@ export interface Addon {
   // [n_tokens, vocab_size], evaluated from an empty session.
   logits(session: SessionHandle, tokens: Int32Array, cancel?: CancelHandle): Promise<Float32Array>
   route(session: SessionHandle, tokens: Int32Array, cancel?: CancelHandle): Promise<RouteTrace>
+  // Whether answers from now on are told to the routing trace, as they are at first.
+  watchRouting(session: SessionHandle, watched: boolean): void
   // Phases with tokens since the last drain, prefill first; empty for dense models.
   drainRouting(session: SessionHandle): RoutingPhase[]
   saveSnapshot(session: SessionHandle, path: string): Promise<void>

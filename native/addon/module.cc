@@ -9,7 +9,7 @@ namespace moebius::addon {
 namespace {
 
 // Raised with every change of index.d.ts: a stale build must not meet a new wrapper.
-constexpr int kApiVersion = 2;
+constexpr int kApiVersion = 3;
 
 template <Napi::Value (*Function)(const Napi::CallbackInfo&)>
 void add(Napi::Object& exports, const char* name) {
@@ -40,6 +40,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add<truncate_session>(exports, "truncate");
   add<session_logits>(exports, "logits");
   add<session_route>(exports, "route");
+  add<watch_routing>(exports, "watchRouting");
   add<drain_routing>(exports, "drainRouting");
   add<save_snapshot>(exports, "saveSnapshot");
   add<restore_snapshot>(exports, "restoreSnapshot");

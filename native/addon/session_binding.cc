@@ -163,6 +163,12 @@ Napi::Value session_route(const Napi::CallbackInfo& info) {
       });
 }
 
+Napi::Value watch_routing(const Napi::CallbackInfo& info) {
+  const auto state = unwrap_open_session(info[0]);
+  state->watched = read_boolean(info[1], "watched");
+  return info.Env().Undefined();
+}
+
 Napi::Value drain_routing(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto state = unwrap_open_session(info[0]);

@@ -215,6 +215,19 @@ describe('routing', () => {
     expect(session.drainRouting()).toBeUndefined()
   })
 
+  it('keeps nothing of answers that are not watched', async () => {
+    const session = newSession()
+    const request = { tokens: prompt, maxTokens: 5, sampling: greedy, ignoreEndOfGeneration: true }
+    session.watchRouting(false)
+    const unwatched = await answer(session, request)
+    expect(session.drainRouting()).toBeUndefined()
+    session.watchRouting(true)
+    expect((await answer(session, request)).ids).toEqual(unwatched.ids)
+    expect(session.drainRouting()?.nTokens).toBeGreaterThan(0)
+    session.close()
+    expect(() => session.watchRouting(true)).toThrow(expect.objectContaining({ code: 'E_CONFLICT' }))
+  })
+
   it('shows the same last experts as a route over the same tokens', async () => {
     const session = newSession()
     await answer(session, { tokens: prompt, maxTokens: 1, sampling: greedy })

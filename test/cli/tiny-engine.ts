@@ -13,6 +13,7 @@ export interface TinyOptions {
   answer?: string
   chatTemplate?: string
   dense?: boolean
+  expertBytes?: number
   quantFormat?: string
   decodeDiffers?: boolean
   notFinite?: boolean
@@ -26,7 +27,7 @@ export function tinyCard(options: TinyOptions = {}): ModelCard {
     name: 'Tiny', architecture: 'deepseek2', supported: options.unsupported === undefined, unsupportedReason: options.unsupported ?? '', license: 'mit', parametersTotal: 6_110_000, parametersActive: 1_800_000,
     fileBytes: 12_000_000, nTensors: 2, nLayers: 3, embeddingLength: 8, nRoutedExperts: options.dense ? 0 : 8, nActiveExperts: options.dense ? 0 : 2, nSharedExperts: 1, nExpertGroups: 4, nActiveGroups: 2,
     nDenseLayers: 1, nMtpLayers: 0, maxSeqLen: 512, vocabSize: tinyVocabSize, tokenizer: 'bytes', hasChatTemplate: true, bitsPerWeight: 16, bytesPerToken: 3_600_000,
-    quantFormats: [{ format: options.quantFormat ?? 'F16', nTensors: 2, bytes: 11_000_000 }], tensorClassBytes: { experts: 0, sharedExperts: 0, attention: 0, dense: 0, router: 0, head: 0, embedding: 0, norms: 0, other: 0 },
+    quantFormats: [{ format: options.quantFormat ?? 'F16', nTensors: 2, bytes: 11_000_000 }], tensorClassBytes: { experts: options.expertBytes ?? 0, sharedExperts: 0, attention: 0, dense: 0, router: 0, head: 0, embedding: 0, norms: 0, other: 0 },
     derived: [{ name: 'score_func', value: 'sigmoid', origin: 'key' }, { name: 'n_expert_groups', value: '4', origin: 'table' }], warnings: ['groups assumed 4/2'], ignoredTensors: [],
   }
 }
@@ -48,6 +49,8 @@ export function nextTiny(token: number): number {
 
 export class TinyEngine implements Engine {
   readonly loads: { path: string, options: LoadOptions | undefined }[] = []
+  // What watchRouting() was told, in order.
+  readonly watched: boolean[] = []
   closed = 0
   sessions = 0
   available = 1e12
@@ -126,6 +129,7 @@ function tinySession(engine: TinyEngine, maxSeqLen: number): EngineSession {
         layer, ids: Int32Array.from({ length: tokens.length * 2 }, (_, i) => ((tokens[i >> 1] ?? 0) + layer + (i & 1)) % 8), weights: Float32Array.from({ length: tokens.length * 2 }, (_, i) => (i & 1) ? 0.25 : 0.75),
       })),
     }),
+    watchRouting: watched => { engine.watched.push(watched) },
     drainRouting: () => undefined,
     snapshot: () => Promise.resolve(), restore: () => Promise.resolve(), close: () => { engine.sessions-- },
   }

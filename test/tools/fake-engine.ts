@@ -186,6 +186,8 @@ export class FakeSession implements EngineSession {
     return Promise.resolve({ nTokens, layers: [] })
   }
 
+  watchRouting(): void { /* every answer is kept */ }
+
   drainRouting(): RoutingDrain | undefined {
     this.nDrains++
     if (this.model.moe === undefined || this.undrained === 0) return undefined
