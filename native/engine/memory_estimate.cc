@@ -33,7 +33,7 @@ uint64_t cache_bytes_per_token(const ModelInfo& info, CacheFormat format) {
 struct KernelSizes {
   bool is_float = false;  // weights of 16 bits or more: columns stay float
   int64_t blocks(int64_t n) const { return (n + 255) / 256; }
-  int64_t rounded(int64_t n) const { return is_float ? 0 : 384 * blocks(n); }
+  int64_t rounded(int64_t n) const { return is_float ? 0 : 640 * blocks(n); }
   int64_t six_columns(int64_t n) const { return (is_float ? 6144 : 2880) * blocks(n); }
   int64_t columns(int64_t count, int64_t n) const { return (count + 5) / 6 * six_columns(n); }
 };

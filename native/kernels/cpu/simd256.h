@@ -155,27 +155,60 @@ struct Simd {
   static constexpr int kVectorsPerBlock = 8;
   static I code_vector(const __m256i* groups, int index) { return groups[index]; }
 
-  // Factors of one block laid over the lanes of code vector `index`: one per 32 elements.
+  // Row dots: codes in paired order (activations.h); vectors 2 s and 2 s + 1 are sum s.
+  static constexpr int kSumsPerBlock = 4;
+  static constexpr int kDotColumns = 4;  // columns whose sums fit the registers
+  static constexpr int paired_bytes(int sum, int part) { return sum / 2 * 128 + part * 64 + sum % 2 * 32; }
+  static void pair_groups(I* codes) {
+    for (int s = 0; s < kSumsPerBlock; ++s) {
+      const I a = codes[2 * s], b = codes[2 * s + 1];
+      codes[2 * s] = _mm256_unpacklo_epi64(a, b);
+      codes[2 * s + 1] = _mm256_unpackhi_epi64(a, b);
+    }
+  }
+
+  // One scale and min per group of 16 or 32 elements of a block (of 32: `low` alone).
   struct Factors {
+    F scales_low, scales_high, mins_low, mins_high;
+  };
+  template <int kGroup>
+  static Factors join_factors(const __m256* scales, const __m256* mins) {
+    return {scales[0], scales[1], mins[0], mins[1]};
+  }
+  struct Products {
     F low, high;
   };
-  static Factors factors32(const __m256* scales, const float* x_scales) {
-    return {mul(scales[0], load(x_scales)), zero()};
-  }
-  static F spread32(const Factors& f, int index) {
-    return _mm256_permutevar8x32_ps(f.low, _mm256_set1_epi32(index));
-  }
-  // One per 16 elements.
-  static Factors factors16(const __m256* scales, const float* x_scales) {
+  template <int kGroup>
+  static Products times_scales(const Factors& factors, const float* x_scales) {
     const F x = load(x_scales);
-    const F low = _mm256_permutevar8x32_ps(x, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
-    const F high = _mm256_permutevar8x32_ps(x, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7));
-    return {mul(scales[0], low), mul(scales[1], high)};
+    if constexpr (kGroup == 32) return {mul(factors.scales_low, x), x};
+    return {mul(factors.scales_low, _mm256_permutevar8x32_ps(x, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3))),
+            mul(factors.scales_high, _mm256_permutevar8x32_ps(x, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7)))};
   }
-  static F spread16(const Factors& f, int index) {
-    const int first = 2 * (index & 3);
-    const I lanes = _mm256_setr_epi32(first, first, first, first, first + 1, first + 1, first + 1, first + 1);
-    return _mm256_permutevar8x32_ps(index < 4 ? f.low : f.high, lanes);
+  // Each lane of sum s gets the factor of its group.
+  template <int kGroup>
+  static F spread(const Products& products, int s) {
+    const int a = kGroup == 32 ? 2 * s : s % 2 * 4;
+    if constexpr (kGroup == 32) return _mm256_permutevar8x32_ps(products.low, _mm256_setr_epi32(a, a, a + 1, a + 1, a, a, a + 1, a + 1));
+    return _mm256_permutevar8x32_ps(s < 2 ? products.low : products.high, _mm256_setr_epi32(a, a, a + 2, a + 2, a + 1, a + 1, a + 3, a + 3));
+  }
+  // sum - mins . x_sums, in some lanes. x_sums: one per group.
+  template <int kGroup>
+  static F subtract_mins(F sum, const Factors& factors, const Products&, const float* x_sums) {
+    sum = fnma(factors.mins_low, load(x_sums), sum);
+    return kGroup == 32 ? sum : fnma(factors.mins_high, load(x_sums + 8), sum);
+  }
+  // Groups 0..3 are row 0's, groups 4..7 row 1's.
+  static void subtract_pair_mins(F* sums, const Factors& factors, const Products&, const float* x_sums) {
+    const F products = mul(factors.mins_low, load(x_sums));
+    sums[0] = sub(sums[0], _mm256_zextps128_ps256(_mm256_castps256_ps128(products)));
+    sums[1] = sub(sums[1], _mm256_zextps128_ps256(_mm256_extractf128_ps(products, 1)));
+  }
+  // The sums of four vectors, each taken in the same order.
+  static __m128 sums4(F a, F b, F c, F d) {
+    const F ab = add(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)), cd = add(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    const F all = add(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+    return _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
   }
 };
 

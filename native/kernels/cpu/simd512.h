@@ -123,24 +123,62 @@ struct Simd {
     return _mm512_inserti64x4(_mm512_castsi256_si512(groups[2 * index]), groups[2 * index + 1], 1);
   }
 
-  using Factors = F;
-  static F factors32(const __m256* scales, const float* x_scales) {
-    return _mm512_castps256_ps512(_mm256_mul_ps(scales[0], _mm256_loadu_ps(x_scales)));
+  static constexpr int kSumsPerBlock = 2;
+  static constexpr int kDotColumns = 8;
+  static constexpr int paired_bytes(int sum, int part) { return sum * 128 + part * 64; }
+  static void pair_groups(I* codes) {
+    const I even = _mm512_setr_epi64(0, 4, 2, 6, 8, 12, 10, 14), odd = _mm512_setr_epi64(1, 5, 3, 7, 9, 13, 11, 15);
+    for (int s = 0; s < kSumsPerBlock; ++s) {
+      const I ab = codes[2 * s], cd = codes[2 * s + 1];
+      codes[2 * s] = _mm512_permutex2var_epi64(ab, even, cd);
+      codes[2 * s + 1] = _mm512_permutex2var_epi64(ab, odd, cd);
+    }
   }
-  static F spread32(F factors, int index) {
-    const int a = 2 * index, b = a + 1;
-    return _mm512_permutexvar_ps(_mm512_setr_epi32(a, a, a, a, a, a, a, a, b, b, b, b, b, b, b, b), factors);
+
+  // Groups of 32: `scales` holds [scales | mins], to be met by an ActivationBlock's
+  // [scales | sums32]. Groups of 16: one vector each.
+  struct Factors {
+    F scales, mins;
+  };
+  static F join(__m256 low, __m256 high) { return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1); }
+  static Factors with_offset(__m256 scales, float offset) {
+    return {join(scales, _mm256_mul_ps(scales, _mm256_set1_ps(offset))), zero()};
   }
-  static F factors16(const __m256* scales, const float* x_scales) {
-    const F all = _mm512_insertf32x8(_mm512_castps256_ps512(scales[0]), scales[1], 1);
+  template <int kGroup>
+  static Factors join_factors(const __m256* scales, const __m256* mins) {
+    if constexpr (kGroup == 32) return {join(scales[0], mins[0]), zero()};
+    return {join(scales[0], scales[1]), join(mins[0], mins[1])};
+  }
+  // Products with a column's scales and, for groups of 32, sums.
+  template <int kGroup>
+  static F times_scales(const Factors& factors, const float* x_scales) {
+    if constexpr (kGroup == 32) return mul(factors.scales, load(x_scales));
     const I twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
-    return mul(all, _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(_mm256_loadu_ps(x_scales))));
+    return mul(factors.scales, _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(_mm256_load_ps(x_scales))));
   }
-  static F spread16(F factors, int index) {
-    const int a = 4 * index;
-    const I lanes = _mm512_setr_epi32(a, a, a, a, a + 1, a + 1, a + 1, a + 1, a + 2, a + 2, a + 2, a + 2,
-                                      a + 3, a + 3, a + 3, a + 3);
-    return _mm512_permutexvar_ps(lanes, factors);
+  template <int kGroup>
+  static F spread(F products, int s) {
+    const int a = kGroup == 32 ? 4 * s : 8 * s;
+    const I lanes = kGroup == 32 ? _mm512_setr_epi32(0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3)
+                                 : _mm512_setr_epi32(0, 0, 2, 2, 1, 1, 3, 3, 4, 4, 6, 6, 5, 5, 7, 7);
+    return _mm512_permutexvar_ps(_mm512_add_epi32(lanes, _mm512_set1_epi32(a)), products);
+  }
+  template <int kGroup>
+  static F subtract_mins(F sum, const Factors& factors, F products, const float* x_sums16) {
+    if constexpr (kGroup == 16) return fnma(factors.mins, load(x_sums16), sum);
+    return _mm512_mask_sub_ps(sum, 0xff00, sum, products);
+  }
+  static void subtract_pair_mins(F* sums, const Factors&, F products, const float*) {
+    sums[0] = _mm512_mask_sub_ps(sums[0], 0x0f00, sums[0], products);
+    sums[1] = _mm512_mask_sub_ps(sums[1], 0xf000, sums[1], products);
+  }
+  static __m128 sums4(F a, F b, F c, F d) {
+    const auto fold = [](F v) { return _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)); };
+    const __m256 a8 = fold(a), b8 = fold(b), c8 = fold(c), d8 = fold(d);
+    const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a8, b8), _mm256_unpackhi_ps(a8, b8));
+    const __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c8, d8), _mm256_unpackhi_ps(c8, d8));
+    const __m256 all = _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+    return _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
   }
 };
 
