@@ -8,7 +8,7 @@ export default defineConfig({
       {
         test: {
           name: 'node', environment: 'node', testTimeout: 30_000, hookTimeout: 60_000,
-          include: ['test/{addon,architecture,cli,contract,dev,host,main,rest,services,wire}/**/*.test.ts'],
+          include: ['test/{addon,architecture,bench,cli,contract,dev,host,main,rest,services,wire}/**/*.test.ts'],
         },
       },
       {
