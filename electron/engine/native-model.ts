@@ -6,12 +6,14 @@ import { modelCard, samplingSuggestion } from './model-card'
 import { awaitNative, callNative } from './native-errors'
 import { NativeSession } from './native-session'
 import { toTokens } from './native-tokens'
-import type { CacheFormat, EngineModel, EngineSession } from './types'
+import type { CacheFormat, EncodeOptions, EngineModel, EngineSession, TextSpan } from './types'
 
 export class NativeModel implements EngineModel {
   readonly card: ModelCard
   readonly chatTemplate: string
   readonly specialTokens: EngineModel['specialTokens']
+  readonly controlTokens: readonly string[]
+  readonly userDefinedTokens: readonly string[]
   readonly endOfGeneration: number[]
   readonly vocabSize: number
   readonly samplingSuggestion: Record<string, number>
@@ -27,6 +29,8 @@ export class NativeModel implements EngineModel {
     this.card = modelCard(info)
     this.chatTemplate = model.chatTemplate
     this.specialTokens = { bos, eos, unknown, pad }
+    this.controlTokens = model.controlTokens
+    this.userDefinedTokens = model.userDefinedTokens
     this.endOfGeneration = [...model.endOfGeneration]
     this.vocabSize = model.vocabSize
     this.samplingSuggestion = samplingSuggestion(info)
@@ -37,8 +41,10 @@ export class NativeModel implements EngineModel {
     }
   }
 
-  encode(text: string, options: { addSpecial: boolean, parseSpecial: boolean }): Int32Array {
-    return callNative(() => this.#addon.encode(this.#handle, text, options.addSpecial, options.parseSpecial))
+  encode(text: string, { addSpecial, parseSpecial, literal = [] }: EncodeOptions): Int32Array {
+    return callNative(() => literal.length > 0
+      ? this.#addon.encode(this.#handle, text, addSpecial, parseSpecial, byteOffsets(text, literal))
+      : this.#addon.encode(this.#handle, text, addSpecial, parseSpecial))
   }
 
   decode(tokens: Iterable<number>, options: { keepSpecial?: boolean } = {}): string {
@@ -56,4 +62,14 @@ export class NativeModel implements EngineModel {
   async close(): Promise<void> {
     await awaitNative(() => this.#addon.closeModel(this.#handle))
   }
+}
+
+function byteOffsets(text: string, spans: readonly TextSpan[]): Int32Array {
+  let [at, bytes] = [0, 0]
+  const offset = (position: number): number => {
+    bytes += Buffer.byteLength(text.slice(at, position))
+    at = position
+    return bytes
+  }
+  return Int32Array.from(spans.flatMap(({ start, end }) => [offset(start), offset(end)]))
 }

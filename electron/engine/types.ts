@@ -58,6 +58,16 @@ export interface Engine {
   memory(): { totalBytes: number, availableBytes: number, processBytes: number }
 }
 
+// Positions in UTF-16 units.
+export interface TextSpan { start: number, end: number }
+
+export interface EncodeOptions {
+  addSpecial: boolean
+  parseSpecial: boolean
+  // Where no special token is matched; ascending, apart, not within a character.
+  literal?: readonly TextSpan[]
+}
+
 export interface EngineModel {
   readonly card: ModelCard
   readonly chatTemplate: string
@@ -66,7 +76,10 @@ export interface EngineModel {
   readonly vocabSize: number
   readonly samplingSuggestion: Record<string, number>
   readonly moe: { nLayers: number, firstMoeLayer: number, nRoutedExperts: number, nActiveExperts: number } | undefined
-  encode(text: string, options: { addSpecial: boolean, parseSpecial: boolean }): Int32Array
+  // The spelling of its special tokens.
+  readonly controlTokens: readonly string[]
+  readonly userDefinedTokens: readonly string[]
+  encode(text: string, options: EncodeOptions): Int32Array
   // Control tokens have no text unless keepSpecial is set.
   decode(tokens: Iterable<number>, options?: { keepSpecial?: boolean }): string
   createSession(options: { maxSeqLen: number, cacheFormat: CacheFormat }): EngineSession

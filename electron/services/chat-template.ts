@@ -19,6 +19,8 @@ export interface ChatTemplateInput {
   eosToken: string
   // Further variables: tools, documents, enable_thinking.
   extra?: Record<string, unknown>
+  // Applied to what came from outside, messages and extra, as plain data.
+  mark?: (data: Record<string, unknown>) => Record<string, unknown>
   // The time strftime_now tells; the present when absent.
   now?: Date
 }
@@ -64,13 +66,8 @@ export async function renderChatTemplate(template: string, input: ChatTemplateIn
   if (template.length > chatTemplateLimits.templateCharacters) {
     throw templateError(`it is longer than ${chatTemplateLimits.templateCharacters} characters`)
   }
-  const variables = plainData({
-    ...input.extra,
-    messages: input.messages,
-    add_generation_prompt: input.addGenerationPrompt,
-    bos_token: input.bosToken,
-    eos_token: input.eosToken,
-  })
+  const given = plainData({ ...input.extra, messages: input.messages })
+  const variables = { ...(input.mark?.(given) ?? given), add_generation_prompt: input.addGenerationPrompt, bos_token: input.bosToken, eos_token: input.eosToken }
   return sandbox.render({ template, variables, now: (input.now ?? new Date()).getTime() })
 }
 
@@ -180,10 +177,10 @@ export class TemplateSandbox {
 const sandbox = new TemplateSandbox()
 
 // Only data crosses into the sandbox: no functions, no class instances, no undefined.
-function plainData(value: unknown): unknown {
-  let data: unknown
+function plainData(value: Record<string, unknown>): Record<string, unknown> {
+  let data: Record<string, unknown>
   try {
-    data = JSON.parse(JSON.stringify(value))
+    data = JSON.parse(JSON.stringify(value)) as Record<string, unknown>
   } catch {
     throw inputError('is nested too deeply or contains itself')
   }

@@ -3,11 +3,12 @@ import { WorkbenchError } from '../contract'
 import type { EngineModel } from '../engine/types'
 import { promptOpensReasoning, reasoningTagsOf } from './answer-splitter'
 import { renderChatTemplate, type TemplateMessage } from './chat-template'
+import { LiteralMarks, type MarkedText, specialTextsOf } from './literal-text'
 
 export interface PromptRequest {
   // A conversation, rendered by the model's chat template …
   messages?: TemplateMessage[]
-  // … or text or tokens as they are.
+  // … or text or tokens as they are: special tokens in a text are special.
   prompt?: string | ArrayLike<number>
   // Variables for the template: tools, enable_thinking.
   templateVariables?: Record<string, unknown>
@@ -31,18 +32,25 @@ export async function preparePrompt(model: EngineModel, request: PromptRequest):
     return { text: prompt, tokens: model.encode(prompt, { addSpecial: true, parseSpecial: true }), opensReasoning: false }
   }
   if (!messages || messages.length === 0) throw new WorkbenchError('E_BAD_REQUEST', 'The request has no messages.')
-  const templated = model.chatTemplate.trim() !== ''
-  const text = templated
-    ? await renderChatTemplate(model.chatTemplate, {
-      messages, addGenerationPrompt: request.addGenerationPrompt ?? true,
-      bosToken: model.specialTokens.bos, eosToken: model.specialTokens.eos,
-      ...(request.templateVariables && { extra: request.templateVariables }),
-    })
-    : plainConversation(messages)
+  const { text, literal } = await renderConversation(model, request, messages)
   // Most templates write the begin token themselves; a second one would hurt the answer.
   const { bos } = model.specialTokens
   const addSpecial = !(bos !== '' && text.startsWith(bos))
-  return { text, tokens: model.encode(text, { addSpecial, parseSpecial: true }), opensReasoning: promptOpensReasoning(text, reasoningTagsOf(model.chatTemplate)) }
+  const tokens = model.encode(text, { addSpecial, parseSpecial: true, ...(literal.length > 0 && { literal }) })
+  return { text, tokens, opensReasoning: promptOpensReasoning(text, reasoningTagsOf(model.chatTemplate)) }
+}
+
+// Only the template writes special tokens: those spelled in messages, tools and other variables
+// stay text.
+async function renderConversation(model: EngineModel, request: PromptRequest, messages: TemplateMessage[]): Promise<MarkedText> {
+  const marks = new LiteralMarks(specialTextsOf(model), reasoningTagsOf(model.chatTemplate), model.chatTemplate)
+  if (model.chatTemplate.trim() === '') return marks.remove(plainConversation(marks.apply(messages.map(({ role, content }) => ({ role, content })))))
+  return marks.remove(await renderChatTemplate(model.chatTemplate, {
+    messages, addGenerationPrompt: request.addGenerationPrompt ?? true,
+    bosToken: model.specialTokens.bos, eosToken: model.specialTokens.eos,
+    ...(request.templateVariables && { extra: request.templateVariables }),
+    mark: data => marks.apply(data),
+  }))
 }
 
 // For models that were never taught to converse: one paragraph per message with the speaker's

@@ -126,6 +126,8 @@ export interface LoadedModel {
   nThreads: number
   moeLayers: number[]          // transformer layer of each MoE layer
   vocabSize: number
+  controlTokens: string[]       // spellings; also the unknown token
+  userDefinedTokens: string[]
   specialTokens: { bos: string | undefined, eos: string | undefined, unknown: string | undefined, pad: string | undefined }
   addsBos: boolean
   addsEos: boolean
@@ -231,7 +233,8 @@ export interface Addon {
 
   loadModel(path: string, options: LoadOptions, onProgress?: (bytesDone: number, bytesTotal: number) => void, cancel?: CancelHandle): Promise<ModelHandle>
   modelInfo(model: ModelHandle): LoadedModel
-  encode(model: ModelHandle, text: string, addSpecial: boolean, parseSpecial: boolean): Int32Array
+  // literal: pairs of UTF-8 offsets between which no special token may be matched.
+  encode(model: ModelHandle, text: string, addSpecial: boolean, parseSpecial: boolean, literal?: Int32Array): Int32Array
   // Valid UTF-8: broken sequences become U+FFFD, as in a streamed answer.
   decode(model: ModelHandle, tokens: Int32Array, skipSpecial: boolean, removeSpacePrefix: boolean): string
   // Cancels what runs, waits for it, frees the memory. Again: resolves as well.

@@ -104,6 +104,27 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
   return promise;
 }
 
+// Pairs of byte offsets in one Int32Array; undefined is none.
+std::vector<TextSpan> read_spans(const Napi::Value& value, const std::string& name) {
+  std::vector<TextSpan> spans;
+  if (value.IsUndefined()) return spans;
+  const std::vector<int32_t> bounds = read_tokens(value, name);
+  if (bounds.size() % 2 != 0) throw Error(ErrorCode::kBadRequest, name + ": expected pairs of offsets");
+  for (size_t i = 0; i < bounds.size(); i += 2) {
+    if (bounds[i] < 0 || bounds[i + 1] < 0) throw Error(ErrorCode::kBadRequest, name + ": expected offsets of at least 0");
+    spans.push_back({static_cast<size_t>(bounds[i]), static_cast<size_t>(bounds[i + 1])});
+  }
+  return spans;
+}
+
+// The spelling of all tokens of these types, for finding them in text.
+Napi::Array token_texts(Napi::Env env, const Tokenizer& tokenizer, bool (*wanted)(const Tokenizer&, int32_t)) {
+  Napi::Array texts = Napi::Array::New(env);
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id)
+    if (wanted(tokenizer, id) && !tokenizer.token_text(id).empty()) texts.Set(texts.Length(), tokenizer.token_text(id));
+  return texts;
+}
+
 Napi::Value model_info(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto state = unwrap_open_model(info[0]);
@@ -126,6 +147,10 @@ Napi::Value model_info(const Napi::CallbackInfo& info) {
                                     [&](int64_t layer) { return Napi::Number::New(env, static_cast<double>(layer)); }))
       .set("vocabSize", static_cast<int64_t>(tokenizer.vocab_size()))
       .set("specialTokens", special)
+      .set("controlTokens", token_texts(env, tokenizer, [](const Tokenizer& t, int32_t id) { return t.is_special(id); }))
+      .set("userDefinedTokens", token_texts(env, tokenizer, [](const Tokenizer& t, int32_t id) {
+             return t.token_type(id) == TokenType::kUserDefined;
+           }))
       .set("addsBos", tokenizer.adds_bos())
       .set("addsEos", tokenizer.adds_eos())
       .set("endOfGeneration", to_js(env, std::span<const int32_t>(tokenizer.end_of_generation_ids())))
@@ -138,6 +163,8 @@ Napi::Value encode_text(const Napi::CallbackInfo& info) {
   EncodeOptions options;
   options.add_special = read_boolean(info[2], "addSpecial");
   options.parse_special = read_boolean(info[3], "parseSpecial");
+  const std::vector<TextSpan> literal = read_spans(info[4], "literal");
+  options.literal = literal;
   return to_js(info.Env(), std::span<const int32_t>(state->model->tokenizer().encode(text, options)));
 }
 

@@ -48,6 +48,16 @@ void fill_special_tries(Tokenizer::Impl& impl) {
   }
 }
 
+void check_literal(std::span<const TextSpan> literal, size_t n_bytes) {
+  size_t end = 0;
+  for (const TextSpan& span : literal) {
+    if (span.begin < end || span.end < span.begin || span.end > n_bytes)
+      throw Error(ErrorCode::kBadRequest, format_text("literal: expected ascending spans within %zu bytes, got [%zu, %zu)",
+                                                      n_bytes, span.begin, span.end));
+    end = span.end;
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> Tokenizer::create(Vocabulary vocabulary) {
@@ -68,6 +78,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view utf8, EncodeOptions opti
   if (utf8.size() > kMaxTextBytes)
     throw Error(ErrorCode::kBadRequest, format_text("text is %zu bytes long, the limit is %zu", utf8.size(), kMaxTextBytes),
                 "Tokenise it in parts.");
+  check_literal(options.literal, utf8.size());
   const CheckedVocabulary& v = impl_->vocabulary;
   const ByteTrie& special = options.parse_special ? impl_->all_special : impl_->user_defined;
   std::vector<int32_t> ids;
@@ -79,10 +90,18 @@ std::vector<int32_t> Tokenizer::encode(std::string_view utf8, EncodeOptions opti
     impl_->encoder->encode(utf8.substr(plain_begin, end - plain_begin), after_special, ids);
     after_special = false;
   };
-  // The leftmost special token wins, and of those the longest.
+  // The leftmost special token wins, and of those the longest that ends before a literal span.
+  auto literal = options.literal.begin();
   for (size_t at = 0; !special.empty() && at < utf8.size();) {
+    while (literal != options.literal.end() && (literal->end <= at || literal->begin == literal->end)) ++literal;
+    const size_t limit = literal != options.literal.end() ? literal->begin : utf8.size();
+    if (limit <= at) {
+      at = literal->end;
+      continue;
+    }
     const uint8_t byte = static_cast<uint8_t>(utf8[at]);
-    const ByteTrie::Match match = special.starts_with(byte) ? special.longest(utf8, at) : ByteTrie::Match{};
+    const ByteTrie::Match match =
+        special.starts_with(byte) ? special.longest(utf8.substr(0, limit), at) : ByteTrie::Match{};
     if (match.length == 0) {
       ++at;
       continue;

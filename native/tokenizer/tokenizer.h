@@ -51,9 +51,17 @@ struct Vocabulary {
   std::string precompiled_charsmap;  // precompiled_charsmap: t5 only, SentencePiece's normaliser table
 };
 
+// Bytes [begin, end) of a text.
+struct TextSpan {
+  size_t begin = 0, end = 0;
+};
+
 struct EncodeOptions {
   bool add_special = true;     // put BOS before and EOS after, where the vocabulary says so
   bool parse_special = false;  // match the text of control tokens too (user-defined ones always match)
+  // Where no special token of any kind may touch: what somebody else wrote. Ascending, apart.
+  // The text is the same without them wherever no special token would have been matched.
+  std::span<const TextSpan> literal = {};
 };
 
 struct DecodeOptions {
@@ -79,7 +87,7 @@ class Tokenizer {
   // for its bytes, else it becomes U+FFFD or the unknown token. Time is O(n log n) in the
   // length of the text, whatever it holds. A special token inside the text is matched
   // leftmost first, longest first; no white space around it is dropped. Throws
-  // Error(kBadRequest) for more than 64 MiB at once.
+  // Error(kBadRequest) for more than 64 MiB at once and for literal spans out of order.
   std::vector<int32_t> encode(std::string_view utf8, EncodeOptions options = {}) const;
 
   // The bytes of all ids in a row; may be invalid UTF-8 when the ids split a character.

@@ -143,6 +143,13 @@ describe('a model', () => {
       const { bos } = model.specialTokens
       expect([...model.encode(bos, { addSpecial: false, parseSpecial: true })]).toEqual([ids[0]])
       expect(model.encode(bos, { addSpecial: false, parseSpecial: false }).length).toBeGreaterThan(1)
+      // Somebody's text between two of the template's, behind characters of 1 to 4 bytes.
+      const mixed = `é中😀${bos}é${bos}`
+      const start = mixed.indexOf(bos)
+      expect([...model.encode(mixed, { addSpecial: false, parseSpecial: true, literal: [{ start, end: start + bos.length }] })]).toEqual([
+        ...model.encode(mixed.slice(0, -bos.length), { addSpecial: false, parseSpecial: false }), ids[0],
+      ])
+      expect(model.controlTokens).toContain(bos)
       expect(model.decode([])).toBe('')
       expect(model.decode(new Set([ids[1]!]))).toBe('Once')
       expect(model.endOfGeneration.length).toBeGreaterThan(0)

@@ -2,7 +2,7 @@
 // of the last one, and experts are a function of the token. Decode and prefill agree, unless
 // told to disagree.
 import { WorkbenchError, type ModelCard } from '../../electron/contract'
-import type { Engine, EngineModel, EngineSession, GenerateRequest, GgufInspection, LoadOptions } from '../../electron/engine/types'
+import type { EncodeOptions, Engine, EngineModel, EngineSession, GenerateRequest, GgufInspection, LoadOptions } from '../../electron/engine/types'
 
 const special = ['<s>', '</s>', '<think>', '</think>']
 export const tinyVocabSize = 256 + special.length
@@ -32,11 +32,14 @@ export function tinyCard(options: TinyOptions = {}): ModelCard {
   }
 }
 
-export function encodeTiny(text: string, { addSpecial, parseSpecial }: { addSpecial: boolean, parseSpecial: boolean }): Int32Array {
+export function encodeTiny(text: string, { addSpecial, parseSpecial, literal = [] }: EncodeOptions): Int32Array {
   const ids: number[] = addSpecial ? [0] : []
   const parts = parseSpecial ? text.split(/(<s>|<\/s>|<think>|<\/think>)/) : [text]
+  let at = 0
   for (const part of parts) {
-    const id = parseSpecial ? special.indexOf(part) : -1
+    const isLiteral = literal.some(({ start, end }) => start < at + part.length && end > at)
+    at += part.length
+    const id = parseSpecial && !isLiteral ? special.indexOf(part) : -1
     if (id >= 0) ids.push(id)
     else for (const byte of Buffer.from(part)) ids.push(byte + special.length)
   }
@@ -96,7 +99,7 @@ export class TinyEngine implements Engine {
 function tinyModel(engine: TinyEngine): EngineModel {
   const { options } = engine
   return {
-    card: tinyCard(options), chatTemplate: options.chatTemplate ?? tinyTemplate, specialTokens: { bos: '<s>', eos: '</s>', unknown: '', pad: '' }, endOfGeneration: [1], vocabSize: tinyVocabSize,
+    card: tinyCard(options), chatTemplate: options.chatTemplate ?? tinyTemplate, specialTokens: { bos: '<s>', eos: '</s>', unknown: '', pad: '' }, controlTokens: special, userDefinedTokens: [], endOfGeneration: [1], vocabSize: tinyVocabSize,
     samplingSuggestion: {}, moe: options.dense ? undefined : { nLayers: 2, firstMoeLayer: 1, nRoutedExperts: 8, nActiveExperts: 2 },
     encode: encodeTiny,
     decode: tokens => {

@@ -105,6 +105,8 @@ export class FakeEngine implements Engine {
 class FakeModel implements EngineModel {
   readonly chatTemplate: string
   readonly specialTokens = { bos: '', eos: '<|end|>', unknown: '', pad: '' }
+  readonly controlTokens = ['<|end|>']
+  readonly userDefinedTokens = []
   readonly endOfGeneration = [0]
   readonly vocabSize = vocabSize
   readonly samplingSuggestion = {}

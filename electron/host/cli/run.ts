@@ -16,7 +16,7 @@ export const runCommand: Command = {
     { name: 'prompt', short: 'p', value: 'TEXT', help: 'The prompt; - reads standard input' },
     { name: 'file', short: 'f', value: 'FILE', help: 'Read the prompt from a file' },
     { name: 'system', value: 'TEXT', help: 'System prompt' },
-    { name: 'raw', help: 'Continue the text as it is, without the chat template' },
+    { name: 'raw', help: 'Continue the text as it is, without the chat template; special tokens in it are special' },
     { name: 'max-tokens', short: 'n', value: 'N', help: 'Stop after N tokens (default: what is left of the context)' },
     { name: 'stop', value: 'TEXT', help: 'End the answer at this text' },
     { name: 'ignore-eos', help: 'Go on after the end-of-answer token' },

@@ -1,4 +1,5 @@
 // Golden tokenisations: every vocabulary's .inp/.out pair and every model's tokenizer_check.
+#include <algorithm>
 #include <filesystem>
 #include <sstream>
 
@@ -49,6 +50,14 @@ void check_pairs(const std::string& name) {
     if (ids != parse_ids(line))
       fail(__FILE__, __LINE__, name + " line " + std::to_string(n_lines) + " '" + inputs[n_lines] + "': got " + ids_text(ids) + ", expected " + line);
     CHECK_EQ(tokenizer->decode(ids), inputs[n_lines]);
+    // Literal spans change nothing in text without special tokens, wherever they lie.
+    std::vector<TextSpan> literal;
+    for (size_t at = n_lines % 3; at < inputs[n_lines].size(); at += 1 + at % 7)
+      literal.push_back({at, std::min(at + 1 + at % 2, inputs[n_lines].size())});
+    for (size_t i = 1; i < literal.size(); ++i) literal[i].begin = std::max(literal[i].begin, literal[i - 1].end);
+    for (TextSpan& span : literal) span.end = std::max(span.begin, span.end);
+    const auto parsed = tokenizer->encode(inputs[n_lines], {.add_special = false, .parse_special = true});
+    CHECK(parsed == tokenizer->encode(inputs[n_lines], {.add_special = false, .parse_special = true, .literal = literal}));
   }
   CHECK_EQ(n_lines, inputs.size());
   CHECK_EQ(n_lines, size_t{46});

@@ -78,6 +78,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if (streamed != moebius::to_valid_utf8(decoded)) std::abort();
       // Fuzzed tokens may be of types that hide or change what they spell.
       const bool plain = tokenizer->vocab_size() == 256;
+      const moebius::TextSpan all{0, text.size()};
+      const auto literal = tokenizer->encode(text, {.add_special = false, .parse_special = parse_special, .literal = {&all, 1}});
+      if (all_bytes && plain && tokenizer->decode(literal, {.skip_special = false}) != text) std::abort();
       if (all_bytes && plain && !parse_special && tokenizer->decode(tokenizer->encode(text, {.add_special = false})) != text) std::abort();
     }
   } catch (const moebius::Error&) {

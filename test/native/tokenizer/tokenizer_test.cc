@@ -350,5 +350,27 @@ TEST(unicode_helpers) {
   CHECK(is_han(0x3007) && is_han(0x20000) && !is_han(0x3042));
 }
 
+std::string literal_texts(const Tokenizer& tokenizer, std::string_view text, std::vector<TextSpan> literal) {
+  return texts(tokenizer, tokenizer.encode(text, {.add_special = false, .parse_special = true, .literal = literal}));
+}
+
+TEST(special_tokens_touch_no_literal_span) {
+  const auto t = Tokenizer::create(byte_level());
+  // The first one is somebody's text, the second the template's.
+  CHECK_EQ(literal_texts(*t, "hello<s>hello<s>", {{5, 8}}), "hello < s > hello <s>");
+  // Any byte of it will do, at either end and in the middle.
+  for (const TextSpan span : {TextSpan{5, 6}, TextSpan{6, 7}, TextSpan{7, 8}})
+    CHECK_EQ(literal_texts(*t, "hello<s>", {span}), "hello < s >");
+  // What only borders on one is matched; an empty one forbids nothing.
+  CHECK_EQ(literal_texts(*t, "a<s>a", {{0, 1}, {4, 5}}), "a <s> a");
+  CHECK_EQ(literal_texts(*t, "<s>", {{1, 1}}), "<s>");
+  // User-defined ones keep away as well; a shorter one before the span still fits.
+  CHECK_EQ(literal_texts(*t, "<tool>", {{0, 6}}), "< t o o l >");
+  CHECK_EQ(literal_texts(*t, "<tool>s", {{6, 7}}), "<tool> s");
+  CHECK_THROWS(Error, "ascending spans", literal_texts(*t, "abc", {{2, 3}, {0, 1}}));
+  CHECK_THROWS(Error, "ascending spans", literal_texts(*t, "abc", {{1, 4}}));
+  CHECK_THROWS(Error, "ascending spans", literal_texts(*t, "abc", {{2, 1}}));
+}
+
 }  // namespace
 }  // namespace moebius::test
