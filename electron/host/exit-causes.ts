@@ -14,7 +14,7 @@ export interface ExitCause { cause: string, advice: string }
 export const exitCodes = { ok: 0, defect: 70, startFailed: 71, orphaned: 72 } as const
 
 const bySignal: Record<string, ExitCause> = {
-  SIGILL: { cause: 'The engine used an instruction that this processor does not have (SIGILL).', advice: 'Start with MOEBIUS_ISA set one level lower (avx512 → avx2 → reference), and report the processor.' },
+  SIGILL: { cause: 'The engine used an instruction that this processor does not have (SIGILL).', advice: 'Start with MOEBIUS_ISA set one level lower (avx512 → avx2 → reference, on ARM neon_i8mm → neon → neon_base), and report the processor.' },
   SIGBUS: { cause: 'A mapped model file shrank, or its disk went away (SIGBUS).', advice: 'Check the disk and the file, then load the model again.' },
   SIGKILL: { cause: 'The host was killed from outside (SIGKILL): most often the system\'s out-of-memory killer or a memory limit.', advice: 'Choose a shorter context or a smaller model, or close other programs.' },
   SIGTRAP: { cause: 'The host hit a trap (SIGTRAP): a large allocation went through Chromium\'s allocator.', advice: 'This is a defect of Moebius: please report it with the log below.' },

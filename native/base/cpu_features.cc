@@ -15,6 +15,10 @@
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
+#if defined(_WIN32)
+#define NOMINMAX
+#include <windows.h>
+#endif
 #if defined(__APPLE__)
 #include <sys/sysctl.h>
 #endif
@@ -114,6 +118,11 @@ CpuFeatures detect() {
   features.neon_dotprod = (hwcap >> 20) & 1;  // HWCAP_ASIMDDP
   features.neon_i8mm = (hwcap2 >> 13) & 1;    // HWCAP2_I8MM
   features.neon_bf16 = (hwcap2 >> 14) & 1;    // HWCAP2_BF16
+#elif defined(_WIN32)
+  // By number: older SDKs lack the names (PF_ARM_V82_DP_, PF_ARM_V82_I8MM_, PF_ARM_V86_BF16_INSTRUCTIONS_AVAILABLE).
+  features.neon_dotprod = IsProcessorFeaturePresent(43) != 0;
+  features.neon_i8mm = IsProcessorFeaturePresent(66) != 0;
+  features.neon_bf16 = IsProcessorFeaturePresent(68) != 0;
 #endif
   return features;
 }

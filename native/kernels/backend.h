@@ -23,7 +23,7 @@ class Backend {
 };
 
 // The best CPU level the machine has, or the one MOEBIUS_ISA names (reference, avx2, avx_vnni, avx512,
-// avx512_bf16, amx, neon); throws Error(kUnsupported) when the machine lacks the one named.
+// avx512_bf16, amx, neon_base, neon, neon_i8mm); throws Error(kUnsupported) when the machine lacks the one named.
 Backend& cpu_backend();
 // Plain loops; the oracle.
 Backend& reference_backend();

@@ -13,9 +13,9 @@ constexpr int kLanes = Simd::kLanes;
 // kVectors vectors of the 32 outputs, kColumns columns.
 template <int kColumns>
 inline void panel_block(const PanelProduct& p, int first_vector) {
-  constexpr int kVectors = Simd::kTileVectors;
+  constexpr int kVectors = Simd::kFloatVectors;
   Simd::F sums[kVectors][kColumns];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v)
 #pragma GCC unroll 6
     for (int i = 0; i < kColumns; ++i)
@@ -25,23 +25,23 @@ inline void panel_block(const PanelProduct& p, int first_vector) {
 #pragma GCC unroll 4
   for (int64_t k = 0; k < p.n_k; ++k, weights += p.w_stride, x += p.x_k) {
     Simd::F w[kVectors];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) w[v] = Simd::load(weights + v * kLanes);
 #pragma GCC unroll 6
     for (int i = 0; i < kColumns; ++i) {
       const Simd::F value = Simd::set1(x[i * p.x_i]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sums[v][i] = Simd::fma(w[v], value, sums[v][i]);
     }
   }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v)
 #pragma GCC unroll 6
     for (int i = 0; i < kColumns; ++i) Simd::store(p.c + i * p.c_stride + (first_vector + v) * kLanes, sums[v][i]);
 }
 
 void multiply_panel(const PanelProduct& p) {
-  for (int v = 0; v < kKeyTile / kLanes; v += Simd::kTileVectors) {
+  for (int v = 0; v < kKeyTile / kLanes; v += Simd::kFloatVectors) {
     switch (p.n_columns) {
       case 1: panel_block<1>(p, v); break;
       case 2: panel_block<2>(p, v); break;
@@ -126,7 +126,7 @@ struct Q8CacheRow {
     const uint8_t* block = row + i / 32 * 34;
     uint16_t bits;
     __builtin_memcpy(&bits, block, 2);
-    const Simd::F scale = Simd::set1(_mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits))));
+    const Simd::F scale = Simd::set1(Simd::f16_value(bits));
     return Simd::mul(scale, Simd::load_i8(reinterpret_cast<const int8_t*>(block) + 2 + i % 32));
   }
 };

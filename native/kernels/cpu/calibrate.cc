@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "base/cpu_features.h"
+
 namespace moebius {
 
 namespace {
@@ -53,6 +55,15 @@ PeakLoops cpu_peak_loops(const std::string& level) {
     PeakLoops loops = cpu::avx512_peak_loops();
     if (level != "avx512") loops.bf16_dot = cpu::avx512_bf16_dot_loop();
     if (level == "amx") loops.int8_dot = cpu::amx_int8_loop();
+    return loops;
+  }
+#endif
+#ifdef MOEBIUS_ARM_LEVELS
+  if (level == "neon_base") return cpu::neon_base_peak_loops();
+  if (level == "neon") return cpu::neon_peak_loops();
+  if (level == "neon_i8mm") {
+    PeakLoops loops = cpu::neon_i8mm_peak_loops();
+    if (cpu_features().neon_bf16) loops.bf16_dot = cpu::neon_bf16_product_loop();
     return loops;
   }
 #endif

@@ -1,6 +1,6 @@
-// The calibration loops in the vocabulary of simd256.h or simd512.h, whichever the including
-// file has. Enough independent sums hide the latency of one step; the compiler must not see
-// that operands and sums are equal, or it computes them once.
+// The calibration loops in the vocabulary of the simd header that the including file has.
+// Enough independent sums hide the latency of one step; the compiler must not see that
+// operands and sums are equal, or it computes them once.
 #include <utility>
 
 #include "kernels/cpu/calibrate.h"
@@ -11,9 +11,15 @@ namespace {
 // Sums that fit beside the operands and what a step needs of its own.
 constexpr int kSums = Simd::kRegisters == 32 ? 16 : 10;
 
+#if defined(__aarch64__)
+#define MOEBIUS_VECTOR_REGISTER "w"
+#else
+#define MOEBIUS_VECTOR_REGISTER "v"
+#endif
+
 template <typename Vector>
 inline __attribute__((always_inline)) void hide(Vector& value) {
-  __asm__ volatile("" : "+v"(value));
+  __asm__ volatile("" : "+" MOEBIUS_VECTOR_REGISTER(value));
 }
 
 template <typename Vector, typename Step, int... i>
@@ -43,13 +49,13 @@ uint64_t read_bytes(const void* data, size_t n_bytes) {
   for (size_t at = 0; at < n_bytes; at += kStreams * kBytes) {
     for (size_t j = 0; j < kStreams; ++j) {
       held[j] = Simd::load(reinterpret_cast<const float*>(bytes + at + j * kBytes));
-      __asm__ volatile("" : : "v"(held[j]));
+      __asm__ volatile("" : : MOEBIUS_VECTOR_REGISTER(held[j]));
     }
   }
   return n_bytes;
 }
 
-PeakLoops simd_peak_loops(float (*int8_rounds)(int64_t)) {
+[[maybe_unused]] PeakLoops simd_peak_loops(float (*int8_rounds)(int64_t)) {
   PeakLoops loops;
   loops.int8_dot = {int8_rounds, 2.0 * sizeof(Simd::I) * kSums};
   loops.f32_fma = {f32_rounds, 2.0 * Simd::kLanes * kSums};

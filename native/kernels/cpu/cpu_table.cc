@@ -57,6 +57,11 @@ KernelTable kernel_table(Level level) {
     case Level::kAmxModel: return table_of<amx_model_ops>();
 #endif
 #endif
+#ifdef MOEBIUS_ARM_LEVELS
+    case Level::kNeonBase: return table_of<neon_base_ops>();
+    case Level::kNeon: return table_of<neon_ops>();
+    case Level::kNeonI8mm: return table_of<neon_i8mm_ops>();
+#endif
     default: return reference_backend().kernels();
   }
 }

@@ -5,6 +5,7 @@
 #include "kernels/cpu/activations.h"
 #include "kernels/cpu/expand_formats.h"
 #include "kernels/cpu/level_ops.h"
+#include "kernels/cpu/quantize.inl"
 #ifdef __AVX512BW__
 #include "kernels/cpu/expand_paired512.h"
 #endif
@@ -208,38 +209,6 @@ void dot_rows(const WeightRows& weights, const ActivationBlock* const* columns, 
   }
 }
 
-// One group of 32: values beyond n_valid are zero.
-inline void quantize_group(const float* x, int64_t n_valid, ActivationBlock& block, int64_t g) {
-  constexpr int kLanes = Simd::kLanes, kVectors = 32 / kLanes;
-  Simd::F values[kVectors];
-  Simd::F largest = Simd::zero();
-  for (int v = 0; v < kVectors; ++v) {
-    const int64_t left = n_valid - v * kLanes;
-    values[v] = left >= kLanes ? Simd::load(x + v * kLanes)
-                : left <= 0    ? Simd::zero()
-                               : Simd::load_first(x + v * kLanes, static_cast<int>(left));
-    largest = Simd::max(largest, Simd::abs(values[v]));
-  }
-  // A group that is practically zero becomes zero: its inverse scale would overflow.
-  const float amax = Simd::highest(largest);
-  const float scale = amax < 1e-30f ? 0.0f : amax / 127.0f;
-  const Simd::F inverse = Simd::set1(amax < 1e-30f ? 0.0f : 127.0f / amax);
-  int32_t sums[2] = {0, 0};
-  for (int v = 0; v < kVectors; ++v)
-    sums[v * kLanes / 16] += Simd::store_codes(block.codes + g * 32 + v * kLanes, Simd::mul(values[v], inverse));
-  for (int quarter = 0; quarter < 4; ++quarter)
-    std::memcpy(block.paired + paired_offset(g, quarter), block.codes + g * 32 + quarter * 8, 8);
-  block.scales[g] = scale;
-  block.sums32[g] = scale * static_cast<float>(sums[0] + sums[1]);
-  block.sums16[2 * g] = scale * static_cast<float>(sums[0]);
-  block.sums16[2 * g + 1] = scale * static_cast<float>(sums[1]);
-}
-
-void quantize_groups(const float* x, int64_t n_valid, int64_t first_group, int64_t n_groups, ActivationBlock* row) {
-  for (int64_t i = 0; i < n_groups; ++i)
-    quantize_group(x + i * 32, n_valid - i * 32, row[(first_group + i) / 8], (first_group + i) % 8);
-}
-
 }  // namespace
 
 namespace MOEBIUS_LEVEL {
@@ -247,11 +216,7 @@ namespace MOEBIUS_LEVEL {
 void fill_dot_ops(LevelOps& ops) {
   ops.quantize_groups = quantize_groups;
 #define MOEBIUS_DOT(name) ops.dot_rows[static_cast<int>(QuantFormat::name)] = dot_rows<QuantFormat::name>;
-  MOEBIUS_DOT(kQ4_0) MOEBIUS_DOT(kQ4_1) MOEBIUS_DOT(kQ5_0) MOEBIUS_DOT(kQ5_1) MOEBIUS_DOT(kQ8_0)
-  MOEBIUS_DOT(kQ2_K) MOEBIUS_DOT(kQ3_K) MOEBIUS_DOT(kQ4_K) MOEBIUS_DOT(kQ5_K) MOEBIUS_DOT(kQ6_K)
-  MOEBIUS_DOT(kIQ2_XXS) MOEBIUS_DOT(kIQ2_XS) MOEBIUS_DOT(kIQ2_S) MOEBIUS_DOT(kIQ3_XXS) MOEBIUS_DOT(kIQ3_S)
-  MOEBIUS_DOT(kIQ1_S) MOEBIUS_DOT(kIQ1_M) MOEBIUS_DOT(kIQ4_NL) MOEBIUS_DOT(kIQ4_XS)
-  MOEBIUS_DOT(kTQ1_0) MOEBIUS_DOT(kTQ2_0) MOEBIUS_DOT(kMXFP4) MOEBIUS_DOT(kNVFP4)
+  MOEBIUS_QUANTISED_FORMATS(MOEBIUS_DOT)
 #undef MOEBIUS_DOT
 }
 

@@ -16,6 +16,14 @@ namespace moebius::cpu {
 constexpr int kMaxFormats = 41;  // highest QuantFormat + 1
 constexpr int kMaxColumns = 8;   // columns of one dot_rows call
 
+// Every quantised format that has kernels, for tables of templates.
+#define MOEBIUS_QUANTISED_FORMATS(each)                                                       \
+  each(kQ4_0) each(kQ4_1) each(kQ5_0) each(kQ5_1) each(kQ8_0)                                 \
+  each(kQ2_K) each(kQ3_K) each(kQ4_K) each(kQ5_K) each(kQ6_K)                                 \
+  each(kIQ2_XXS) each(kIQ2_XS) each(kIQ2_S) each(kIQ3_XXS) each(kIQ3_S)                       \
+  each(kIQ1_S) each(kIQ1_M) each(kIQ4_NL) each(kIQ4_XS)                                       \
+  each(kTQ1_0) each(kTQ2_0) each(kMXFP4) each(kNVFP4)
+
 // A run of rows of one matrix.
 struct WeightRows {
   const uint8_t* data = nullptr;
@@ -101,6 +109,11 @@ const LevelOps& avx_vnni_ops();
 const LevelOps& avx512_ops();
 const LevelOps& amx_ops();
 const LevelOps& amx_model_ops();  // in builds with tests
+#endif
+#ifdef MOEBIUS_ARM_LEVELS
+const LevelOps& neon_base_ops();
+const LevelOps& neon_ops();
+const LevelOps& neon_i8mm_ops();
 #endif
 
 }  // namespace moebius::cpu

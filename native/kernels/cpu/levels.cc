@@ -13,23 +13,17 @@ struct Detected {
   std::string missing_reason;
 };
 
+#if defined(MOEBIUS_X86_LEVELS)
 // The permission, then the check: its products need the permission.
 std::string amx_fault() {
-#ifdef MOEBIUS_X86_LEVELS
   const std::string& refusal = request_tile_registers();
   return refusal.empty() ? tile_product_fault(amx_ops(), avx512_ops()) : refusal;
-#else
-  return "";
-#endif
 }
 
 Detected detect() {
   Detected detected;
   std::vector<Level>& levels = detected.levels;
   const CpuFeatures& has = cpu_features();
-#ifndef MOEBIUS_X86_LEVELS
-  return detected;
-#endif
   if (!(has.avx2 && has.fma && has.f16c && has.bmi2)) return detected;
   levels.push_back(Level::kAvx2);
   if (has.avx_vnni) levels.push_back(Level::kAvxVnni);
@@ -45,6 +39,20 @@ Detected detect() {
   }
   return detected;
 }
+#elif defined(MOEBIUS_ARM_LEVELS)
+Detected detect() {
+  Detected detected;
+  const CpuFeatures& has = cpu_features();
+  if (!has.neon) return detected;
+  detected.levels.push_back(Level::kNeonBase);
+  if (!has.neon_dotprod) return detected;
+  detected.levels.push_back(Level::kNeon);
+  if (has.neon_i8mm) detected.levels.push_back(Level::kNeonI8mm);
+  return detected;
+}
+#else
+Detected detect() { return {}; }
+#endif
 
 const Detected& detected() {
   static const Detected once = detect();
@@ -61,7 +69,9 @@ const char* level_name(Level level) {
     case Level::kAvx512: return "avx512";
     case Level::kAvx512Bf16: return "avx512_bf16";
     case Level::kAmx: return "amx";
+    case Level::kNeonBase: return "neon_base";
     case Level::kNeon: return "neon";
+    case Level::kNeonI8mm: return "neon_i8mm";
     case Level::kAmxModel: return "amx_model";
   }
   return "reference";

@@ -7,7 +7,7 @@
 namespace moebius::cpu {
 
 // Order matters: worst first. kAmxModel is the amx level without the hardware, for tests.
-enum class Level { kReference, kAvx2, kAvxVnni, kAvx512, kAvx512Bf16, kAmx, kNeon, kAmxModel };
+enum class Level { kReference, kAvx2, kAvxVnni, kAvx512, kAvx512Bf16, kAmx, kNeonBase, kNeon, kNeonI8mm, kAmxModel };
 
 const char* level_name(Level level);
 // Levels this machine can run, kReference always first.

@@ -22,6 +22,8 @@ struct Simd {
   static constexpr int kLanes = 8;
   static constexpr int kRegisters = 16;
   static constexpr int kTileVectors = 1;  // a weight tile is kTileVectors * kLanes rows
+  static constexpr bool kPairedCodes = true;  // the row dots read ActivationBlock::paired
+  static constexpr int kFloatVectors = kTileVectors;  // the same where the products are floats
   static constexpr int kTileColumns = 6;
 #ifdef __AVXVNNI__
   static constexpr int kSignedOffset = 128;
@@ -51,6 +53,7 @@ struct Simd {
   static F load_first(const float* p, int n) { return _mm256_maskload_ps(p, tail_mask(n)); }
   static void store_first(float* p, F v, int n) { _mm256_maskstore_ps(p, tail_mask(n), v); }
 
+  static float f16_value(uint16_t bits) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits))); }
   static F load_f16(const uint16_t* p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }

@@ -17,6 +17,8 @@ struct Simd {
   static constexpr int kLanes = 16;
   static constexpr int kRegisters = 32;
   static constexpr int kTileVectors = 2;
+  static constexpr bool kPairedCodes = true;  // the row dots read ActivationBlock::paired
+  static constexpr int kFloatVectors = kTileVectors;  // the same where the products are floats
   static constexpr int kTileColumns = 6;
   static constexpr int kSignedOffset = 128;
 
@@ -39,6 +41,7 @@ struct Simd {
   static F load_first(const float* p, int n) { return _mm512_maskz_loadu_ps(tail_mask(n), p); }
   static void store_first(float* p, F v, int n) { _mm512_mask_storeu_ps(p, tail_mask(n), v); }
 
+  static float f16_value(uint16_t bits) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits))); }
   static F load_f16(const uint16_t* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }

@@ -1,13 +1,11 @@
 // Expansion of weight tiles and the tile products; layouts in tiles.h. One .cc per level.
 #include "kernels/cpu/expand_formats.h"
+#include "kernels/cpu/float_tiles.inl"
 #include "kernels/cpu/level_ops.h"
 #include "kernels/cpu/tiles.h"
 
 namespace moebius::cpu {
 namespace {
-
-constexpr int kLanes = Simd::kLanes;
-constexpr int kRowVectors = static_cast<int>(kTileRows) / kLanes;
 
 // How the codes of a tile are read; see the formats' traits in expand.h.
 enum class TileMode {
@@ -231,58 +229,6 @@ void pack_columns(const ActivationBlock* const* rows, int n_columns, int64_t n_b
   }
 }
 
-// [kLanes rows of the tile] of 256 inputs from float rows `stride` apart.
-void pack_float_tile(const float* const* rows, FloatTileBlock* out) {
-  for (int v = 0; v < kRowVectors; ++v)
-    for (int begin = 0; begin < 256; begin += kLanes) {
-      Simd::I words[kLanes];
-      for (int r = 0; r < kLanes; ++r) words[r] = Simd::load_int(rows[v * kLanes + r] + begin);
-      Simd::transpose(words);
-      for (int i = 0; i < kLanes; ++i) Simd::store_int(out->values + (v * 256 + begin + i) * kLanes, words[i]);
-    }
-}
-
-template <int kColumns>
-inline void multiply_float_block(const FloatTileBlock& tile, int first_vector, const FloatColumnBlock& x, float* c) {
-  constexpr int kVectors = Simd::kTileVectors;
-  Simd::F sums[kVectors][kColumns];
-#pragma GCC unroll 2
-  for (int v = 0; v < kVectors; ++v)
-#pragma GCC unroll 6
-    for (int i = 0; i < kColumns; ++i) sums[v][i] = Simd::load(c + i * kTileRows + (first_vector + v) * kLanes);
-#pragma GCC unroll 4
-  for (int k = 0; k < 256; ++k) {
-    Simd::F weights[kVectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) weights[v] = Simd::load(tile.values + ((first_vector + v) * 256 + k) * kLanes);
-#pragma GCC unroll 6
-    for (int i = 0; i < kColumns; ++i) {
-      const Simd::F value = Simd::set1(x.values[k][i]);
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) sums[v][i] = Simd::fma(weights[v], value, sums[v][i]);
-    }
-  }
-#pragma GCC unroll 2
-  for (int v = 0; v < kVectors; ++v)
-#pragma GCC unroll 6
-    for (int i = 0; i < kColumns; ++i) Simd::store(c + i * kTileRows + (first_vector + v) * kLanes, sums[v][i]);
-}
-
-void multiply_float_tile(const FloatTileBlock& tile, const FloatColumnBlock* columns, int64_t stride, int64_t n_columns, float* c) {
-  for (int64_t i = 0; i < n_columns; i += kTileColumns, columns += stride, c += kTileColumns * kTileRows) {
-    for (int v = 0; v < kRowVectors; v += Simd::kTileVectors) {
-      switch (n_columns - i) {
-        case 1: multiply_float_block<1>(tile, v, *columns, c); break;
-        case 2: multiply_float_block<2>(tile, v, *columns, c); break;
-        case 3: multiply_float_block<3>(tile, v, *columns, c); break;
-        case 4: multiply_float_block<4>(tile, v, *columns, c); break;
-        case 5: multiply_float_block<5>(tile, v, *columns, c); break;
-        default: multiply_float_block<6>(tile, v, *columns, c); break;
-      }
-    }
-  }
-}
-
 }  // namespace
 
 namespace MOEBIUS_LEVEL {
@@ -300,14 +246,9 @@ void fill_format(LevelOps& ops) {
 
 void fill_tile_ops(LevelOps& ops) {
   ops.pack_columns = pack_columns;
-  ops.pack_float_tile = pack_float_tile;
-  ops.multiply_float_tile = multiply_float_tile;
+  fill_float_tile_ops(ops);
 #define MOEBIUS_TILE(name) fill_format<QuantFormat::name>(ops);
-  MOEBIUS_TILE(kQ4_0) MOEBIUS_TILE(kQ4_1) MOEBIUS_TILE(kQ5_0) MOEBIUS_TILE(kQ5_1) MOEBIUS_TILE(kQ8_0)
-  MOEBIUS_TILE(kQ2_K) MOEBIUS_TILE(kQ3_K) MOEBIUS_TILE(kQ4_K) MOEBIUS_TILE(kQ5_K) MOEBIUS_TILE(kQ6_K)
-  MOEBIUS_TILE(kIQ2_XXS) MOEBIUS_TILE(kIQ2_XS) MOEBIUS_TILE(kIQ2_S) MOEBIUS_TILE(kIQ3_XXS) MOEBIUS_TILE(kIQ3_S)
-  MOEBIUS_TILE(kIQ1_S) MOEBIUS_TILE(kIQ1_M) MOEBIUS_TILE(kIQ4_NL) MOEBIUS_TILE(kIQ4_XS)
-  MOEBIUS_TILE(kTQ1_0) MOEBIUS_TILE(kTQ2_0) MOEBIUS_TILE(kMXFP4) MOEBIUS_TILE(kNVFP4)
+  MOEBIUS_QUANTISED_FORMATS(MOEBIUS_TILE)
 #undef MOEBIUS_TILE
 }
 

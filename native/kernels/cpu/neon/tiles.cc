@@ -1,0 +1,4 @@
+#define MOEBIUS_LEVEL neon
+#include "kernels/cpu/simd_neon.h"
+
+#include "kernels/cpu/tiles_neon.inl"
