@@ -22,8 +22,8 @@ struct Simd {
   static constexpr int kLanes = 8;
   static constexpr int kRegisters = 16;
   static constexpr int kTileVectors = 1;  // a weight tile is kTileVectors * kLanes rows
-  static constexpr bool kPairedCodes = true;  // the row dots read ActivationBlock::paired
   static constexpr int kFloatVectors = kTileVectors;  // the same where the products are floats
+  static constexpr bool kPairedCodes = true;  // the row dots read ActivationBlock::paired
   static constexpr int kTileColumns = 6;
 #ifdef __AVXVNNI__
   static constexpr int kSignedOffset = 128;

@@ -17,8 +17,8 @@ struct Simd {
   static constexpr int kLanes = 16;
   static constexpr int kRegisters = 32;
   static constexpr int kTileVectors = 2;
-  static constexpr bool kPairedCodes = true;  // the row dots read ActivationBlock::paired
   static constexpr int kFloatVectors = kTileVectors;  // the same where the products are floats
+  static constexpr bool kPairedCodes = true;  // the row dots read ActivationBlock::paired
   static constexpr int kTileColumns = 6;
   static constexpr int kSignedOffset = 128;
 
