@@ -100,6 +100,10 @@ export function checkCompiler() {
   if (compilers.length > 0 && !compilers.some(compiler => has(compiler, '--version'))) {
     throw new StepFailed('No C++ compiler was found. Install one (Debian: apt install g++; macOS: xcode-select --install) and try again.')
   }
+  // CMake alone builds nothing, and a minimal system has neither.
+  if (process.platform !== 'win32' && !has('make', '--version') && !has('ninja', '--version')) {
+    throw new StepFailed('Neither make nor ninja was found. Install one (Debian: apt install make; macOS: xcode-select --install) and try again.')
+  }
 }
 
 // A failed step is one readable message, not a stack.
