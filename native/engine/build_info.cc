@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "model/experts/expert_layout.h"
 #include "model/load_weights.h"
 #include "quant/quant_format.h"
 #include "routing/router.h"
@@ -165,7 +166,7 @@ ModelInfo describe_file(const GgufModelFile& file) {
   return info;
 }
 
-void describe_model(const ModelConfig& config, const ModelWeights& weights, const DerivationLog& log,
+void describe_model(const GgufModelFile& file, const ModelConfig& config, const ModelWeights& weights, const DerivationLog& log,
                     ModelInfo& info) {
   info.n_layers = config.n_layers;
   info.n_mtp_layers = config.n_mtp_layers;
@@ -209,6 +210,9 @@ void describe_model(const ModelConfig& config, const ModelWeights& weights, cons
         info.group_rule = group_rule_name(layer.router.rule.group_rule);
     }
   }
+  const std::vector<LayerExperts> experts = expert_layout(file, weights);
+  info.expert_slot_bytes = expert_slot_bytes(experts);
+  for (const LayerExperts& layer : experts) info.routed_expert_bytes += layer.n_bytes();
   for (const DerivationNote& note : log.notes)
     info.derived.push_back({note.name, note.value, note.origin, note.source});
   info.warnings.insert(info.warnings.end(), log.warnings.begin(), log.warnings.end());

@@ -13,7 +13,7 @@ namespace moebius {
 // What the container alone tells: paths, metadata, tensor classes, identity.
 ModelInfo describe_file(const GgufModelFile& file);
 // What the derivation added. selection bias and group rule come from the bound weights.
-void describe_model(const ModelConfig& config, const ModelWeights& weights, const DerivationLog& log,
+void describe_model(const GgufModelFile& file, const ModelConfig& config, const ModelWeights& weights, const DerivationLog& log,
                     ModelInfo& info);
 // Bytes and parameters by class, once the config is known.
 void describe_tensors(const GgufModelFile& file, const ModelConfig& config, ModelInfo& info);

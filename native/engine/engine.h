@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -29,6 +30,10 @@ struct LoadOptions {
   bool exact = false;           // float activations throughout: slower, for comparisons
   bool touch_weights = true;    // read the weights in while loading, so that the first token is fast
   bool vocabulary_only = false;  // the tokenizer alone, of any file that has one; no sessions
+  // Bytes for the routed experts, which are then read from the file when the router chooses
+  // them; same logits, bit for bit. 0: they are mapped like all weights. Error(kMemory) names the
+  // least that works (MemoryEstimate), Error(kUnsupported) refuses models without experts.
+  uint64_t expert_memory = 0;
 };
 
 class Model {
@@ -51,6 +56,8 @@ class Model {
   int n_threads() const;
   // Transformer layers that have a router, ascending; what RoutingTrace wants.
   std::vector<int64_t> moe_layers() const;
+  // Of a model loaded with expert_memory; nothing otherwise.
+  std::optional<ExpertMemoryInfo> expert_memory() const;
 
   struct State;
   State& state() { return *state_; }

@@ -3,6 +3,7 @@
 #include "base/cpu_features.h"
 #include "base/error.h"
 #include "engine/model_info.h"
+#include "model/experts/expert_layout.h"
 
 namespace moebius {
 
@@ -47,13 +48,14 @@ bool has_float_weights(const ModelInfo& info) {
 
 // Gate, up and down of `slots` blocks per row, spread over n_groups experts.
 int64_t feed_forward_bytes(const ModelInfo& info, const KernelSizes& sizes, int64_t rows, int64_t slots,
-                           int64_t n_groups, int64_t width) {
+                           int64_t n_groups, int64_t width, bool in_parts) {
   constexpr int64_t kPartBytes = int64_t{64} << 20;
   const int64_t pairs = rows * slots, d = info.hidden_size;
   const int64_t hidden = sizes.is_float ? 4 * pairs * width : pairs * sizes.rounded(width);
   // The last six columns of a group are full to the half on average: a little more than that.
   const int64_t columns = pairs + 4 * (n_groups > 1 ? n_groups : 0);
-  const int64_t parts = std::min(4 * pairs * d, std::max(kPartBytes, 4 * pairs * 32));
+  // Outputs of experts that arrive one after another all wait for the last.
+  const int64_t parts = in_parts ? 4 * pairs * ((d + 31) / 32 * 32) : std::min(4 * pairs * d, std::max(kPartBytes, 4 * pairs * 32));
   return rows * sizes.rounded(d) + hidden + sizes.columns(columns, d) + sizes.columns(columns, width) + parts +
          12 * pairs;
 }
@@ -88,7 +90,7 @@ int64_t bytes_per_worker(const ModelInfo& info, int64_t widest) {
 }
 
 // The largest prefill step: what its widest layer keeps and the most that one kernel takes.
-uint64_t scratch_bytes(const ModelInfo& info, int64_t seq_len) {
+uint64_t scratch_bytes(const ModelInfo& info, int64_t seq_len, bool in_parts) {
   const int64_t rows =
       std::min(default_prefill_chunk(info.is_moe ? info.n_routed_experts : 0, info.n_active_experts), seq_len);
   const KernelSizes sizes{has_float_weights(info)};
@@ -97,14 +99,14 @@ uint64_t scratch_bytes(const ModelInfo& info, int64_t seq_len) {
     n_kv_heads = std::max(n_kv_heads, layer.n_kv_heads);
     if (!layer.is_moe) dense_width = std::max(dense_width, layer.feed_forward);
   }
-  int64_t feed_forward = dense_width > 0 ? feed_forward_bytes(info, sizes, rows, 1, 1, dense_width) : 0;
+  int64_t feed_forward = dense_width > 0 ? feed_forward_bytes(info, sizes, rows, 1, 1, dense_width, /*in_parts=*/false) : 0;
   int64_t widest = std::max(info.hidden_size, dense_width);
   if (info.is_moe) {
     const bool is_shared = info.shared_expert_feed_forward > 0;
     const int64_t width = std::max(info.expert_feed_forward, info.shared_expert_feed_forward);
     const int64_t routing = 4 * rows * (info.n_routed_experts + 2 * info.n_active_experts);
     feed_forward = std::max(feed_forward, routing + feed_forward_bytes(info, sizes, rows, info.n_active_experts + is_shared,
-                                                                       info.n_routed_experts + is_shared, width));
+                                                                       info.n_routed_experts + is_shared, width, in_parts));
     widest = std::max(widest, width);
   }
   const int64_t projection = rows * sizes.rounded(info.n_heads * info.value_dim) +
@@ -125,7 +127,7 @@ int64_t default_prefill_chunk(int64_t n_routed_experts, int64_t n_active_experts
   return std::clamp((wanted + kUnit - 1) / kUnit * kUnit, kLeast, kMost);
 }
 
-MemoryEstimate estimate_memory(const ModelInfo& info, int64_t seq_len, CacheFormat cache_format) {
+MemoryEstimate estimate_memory(const ModelInfo& info, int64_t seq_len, CacheFormat cache_format, uint64_t expert_memory) {
   if (seq_len < 1)
     throw Error(ErrorCode::kBadRequest,
                 format_text("seq_len: expected at least 1, got %lld", static_cast<long long>(seq_len)));
@@ -133,7 +135,18 @@ MemoryEstimate estimate_memory(const ModelInfo& info, int64_t seq_len, CacheForm
   estimate.weights = info.weight_bytes;
   estimate.cache_per_token = cache_bytes_per_token(info, cache_format);
   estimate.cache = estimate.cache_per_token * static_cast<uint64_t>(seq_len);
-  estimate.scratch = scratch_bytes(info, seq_len);
+  if (info.is_moe) {
+    estimate.least_expert_memory = info.expert_slot_bytes * static_cast<uint64_t>(info.n_active_experts);
+    estimate.most_expert_memory = info.expert_slot_bytes * static_cast<uint64_t>(info.n_routed_experts);
+  }
+  if (expert_memory > 0) {
+    const ExpertBudget budget = 
+        spend_expert_budget(info.expert_slot_bytes, info.n_routed_experts, info.n_active_experts, expert_memory);
+    estimate.weights -= info.routed_expert_bytes;
+    estimate.experts = budget.n_bytes;
+    estimate.expert_slots = budget.slots_per_layer;
+  }
+  estimate.scratch = scratch_bytes(info, seq_len, /*in_parts=*/expert_memory > 0);
   return estimate;
 }
 

@@ -32,10 +32,13 @@ Backend& backend_by_id(const std::string& id) {
               format_text("backend: expected one of %s, got '%.32s'", known.c_str(), id.c_str()));
 }
 
-// The tensors that the model reads: what it ignores may stay on the disk.
-void read_weights(const GgufModelFile& file, const ModelInfo& info, const LoadProgress& progress) {
-  const std::unordered_set<std::string_view> ignored(info.ignored_tensors.begin(), info.ignored_tensors.end());
-  touch_weights(weight_ranges(file, [&](const GgufTensor& tensor) { return !ignored.contains(tensor.name); }), progress);
+// The tensors that the model reads through the mapping: what it ignores or streams may stay on
+// the disk.
+void read_weights(const GgufModelFile& file, const Model::State& model, const LoadProgress& progress) {
+  std::unordered_set<std::string_view> unread(model.info.ignored_tensors.begin(), model.info.ignored_tensors.end());
+  if (model.decoder.experts != nullptr) unread.merge(expert_tensors(file, model.decoder.experts->layers()));
+  touch_weights(weight_ranges(file, [&](const GgufTensor& tensor) { return !unread.contains(tensor.name); }), progress);
+}
 }
 
 void warn_of_ignored(ModelInfo& info) {
@@ -44,10 +47,12 @@ void warn_of_ignored(ModelInfo& info) {
                                       info.ignored_tensors.size(), info.ignored_tensors.front().c_str()));
 }
 
-void load_network(const GgufModelFile& file, Model::State& state) {
+void load_network(const GgufModelFile& file, uint64_t expert_memory, Model::State& state) {
   ConfigReader reader(file);
-  state.decoder = load_decoder(file, reader, /*headers_only=*/false, state.info.ignored_tensors);
-  describe_model(state.decoder.config, state.decoder.weights, reader.log(), state.info);
+  state.decoder = load_decoder(file, reader, /*headers_only=*/false, state.info.ignored_tensors,
+                               /*experts_stay=*/expert_memory > 0);
+  if (expert_memory > 0) stream_experts(file, expert_memory, state.decoder);
+  describe_model(file, state.decoder.config, state.decoder.weights, reader.log(), state.info);
   describe_tensors(file, state.decoder.config, state.info);
   warn_of_ignored(state.info);
 }
@@ -77,14 +82,14 @@ std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
     state->pool = std::make_unique<ThreadPool>(1);
     return std::shared_ptr<Model>(new Model(std::move(state)));
   }
-  load_network(file, *state);
+  load_network(file, options.expert_memory, *state);
   state->tokenizer = load_tokenizer(file.metadata());
   if (state->tokenizer->vocab_size() > state->decoder.config.vocab_size)
     throw Error(ErrorCode::kGguf, format_text("the tokenizer has %d tokens, the embedding only %lld rows",
                                               state->tokenizer->vocab_size(),
                                               static_cast<long long>(state->decoder.config.vocab_size)));
   state->token_table = make_token_table(*state->tokenizer);
-  if (options.touch_weights) read_weights(file, state->info, progress);
+  if (options.touch_weights) read_weights(file, *state, progress);
   state->pool = std::make_unique<ThreadPool>(options.n_threads);
   return std::shared_ptr<Model>(new Model(std::move(state)));
 }
@@ -110,6 +115,21 @@ std::vector<int64_t> Model::moe_layers() const {
   return layers;
 }
 
+std::optional<ExpertMemoryInfo> Model::expert_memory() const {
+  const ExpertStore* store = state_->decoder.experts.get();
+  if (store == nullptr) return std::nullopt;
+  const ExpertStats stats = store->stats();
+  ExpertMemoryInfo info;
+  info.slots_per_layer = store->slots_per_layer();
+  info.n_bytes = state_->info.expert_slot_bytes * static_cast<uint64_t>(info.slots_per_layer);
+  info.hits = stats.hits;
+  info.misses = stats.misses;
+  info.bytes_read = stats.bytes_read;
+  info.read_ms = stats.read_ms;
+  info.wait_ms = stats.wait_ms;
+  return info;
+}
+
 FileInspection inspect(const std::string& path,
                        const std::vector<std::pair<std::string, std::string>>& overrides) {
   const GgufModelFile file(path, gguf_overrides(overrides));
@@ -123,7 +143,7 @@ FileInspection inspect(const std::string& path,
     const DecoderModel decoder =
         load_decoder(file, reader, /*headers_only=*/true, inspection.info.ignored_tensors);
     config = decoder.config;
-    describe_model(config, decoder.weights, reader.log(), inspection.info);
+    describe_model(file, config, decoder.weights, reader.log(), inspection.info);
     warn_of_ignored(inspection.info);
   } catch (const Error& error) {
     inspection.problem = error.what();

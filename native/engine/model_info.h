@@ -90,6 +90,8 @@ struct ModelInfo {
 
   int64_t parameters_total = 0, parameters_active = 0;
   uint64_t weight_bytes = 0;
+  uint64_t routed_expert_bytes = 0;  // of those, routed experts of all layers
+  uint64_t expert_slot_bytes = 0;    // memory that holds one streamed expert in every layer
   double bits_per_weight = 0;
   uint64_t bytes_per_token = 0;  // weights read per decoded token at an empty cache
   std::vector<TensorClassInfo> tensor_classes;
@@ -136,11 +138,15 @@ struct FileInspection {
 
 // All in bytes, for one session.
 struct MemoryEstimate {
-  uint64_t weights = 0;  // mapped, shared by all sessions
+  uint64_t weights = 0;  // mapped, shared by all sessions; without the experts when they are streamed
   uint64_t cache = 0;
   uint64_t scratch = 0;  // activations of the largest step, shared by all sessions
   uint64_t cache_per_token = 0;
-  uint64_t total() const { return weights + cache + scratch; }
+  uint64_t experts = 0;  // memory of streamed experts
+  int64_t expert_slots = 0;  // experts it holds in each layer; 0 = mapped
+  uint64_t least_expert_memory = 0;  // smallest that streaming works with; 0 = nothing to stream
+  uint64_t most_expert_memory = 0;   // with this no expert is read twice
+  uint64_t total() const { return weights + cache + scratch + experts; }
 };
 
 // Rows of a prefill step unless the session says otherwise. Prefill pays for expanding a
@@ -148,8 +154,22 @@ struct MemoryEstimate {
 // expert sees about 128 of them. n_routed_experts: 0 for dense models.
 int64_t default_prefill_chunk(int64_t n_routed_experts, int64_t n_active_experts);
 
-// seq_len in tokens; throws Error(kBadRequest) when it is not positive.
-MemoryEstimate estimate_memory(const ModelInfo& info, int64_t seq_len, CacheFormat cache_format);
+// seq_len in tokens; throws Error(kBadRequest) when it is not positive. expert_memory as in
+// LoadOptions, with the same errors.
+MemoryEstimate estimate_memory(const ModelInfo& info, int64_t seq_len, CacheFormat cache_format,
+                               uint64_t expert_memory = 0);
+
+// How streamed experts fare. Counters since the model was loaded; an expert counts once for
+// each layer and step that asks for it.
+struct ExpertMemoryInfo {
+  uint64_t n_bytes = 0;  // memory of all slots
+  int64_t slots_per_layer = 0;
+  uint64_t hits = 0;    // were in memory
+  uint64_t misses = 0;  // had to be read
+  uint64_t bytes_read = 0;
+  double read_ms = 0;   // while anything was being read
+  double wait_ms = 0;   // of those, with nothing left to compute
+};
 
 // "f32", "f16", "bf16", "q8_0"; throws Error(kBadRequest) naming the choices.
 CacheFormat cache_format_by_name(const std::string& name);

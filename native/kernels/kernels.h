@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "base/thread_pool.h"
+#include "kernels/expert_source.h"
 #include "kernels/scratch.h"
 #include "tensor/tensor.h"
 
@@ -56,6 +57,7 @@ struct FfnWeights {
 
 struct MoeFfn {
   FfnWeights experts;         // stacked
+  ExpertSource* source = nullptr;  // where the matrices of `experts` come from; null: their views
   bool has_shared_expert = false;
   FfnWeights shared_expert;   // plain; all shared experts as one wide block
   const float* shared_expert_router = nullptr;  // [d] or null; output x sigmoid(w . x)

@@ -57,7 +57,7 @@ void WeightBinder::feed_forward(const std::string& prefix, const std::string& su
 }
 
 void WeightBinder::experts(const std::string& prefix, int64_t hidden_size, int64_t feed_forward,
-                           int64_t n_experts, FfnWeights& ffn) {
+                           int64_t n_experts, FfnWeights& ffn, ScatteredExperts& scattered) {
   const std::string fused_name = prefix + "ffn_gate_up_exps.weight";
   if (has(fused_name)) {
     const Matrix fused = stack(fused_name, hidden_size, 2 * feed_forward, n_experts);
@@ -65,9 +65,9 @@ void WeightBinder::experts(const std::string& prefix, int64_t hidden_size, int64
     ffn.up_proj = fused.rows(feed_forward, feed_forward);
     ffn.down_proj = stack(prefix + "ffn_down_exps.weight", feed_forward, hidden_size, n_experts);
   } else if (has(prefix + "ffn_gate.0.weight")) {
-    ffn.gate_proj = gather_experts(prefix, "ffn_gate", hidden_size, feed_forward, n_experts);
-    ffn.up_proj = gather_experts(prefix, "ffn_up", hidden_size, feed_forward, n_experts);
-    ffn.down_proj = gather_experts(prefix, "ffn_down", feed_forward, hidden_size, n_experts);
+    ffn.gate_proj = gather_experts(prefix, "ffn_gate", hidden_size, feed_forward, n_experts, scattered.gate_proj);
+    ffn.up_proj = gather_experts(prefix, "ffn_up", hidden_size, feed_forward, n_experts, scattered.up_proj);
+    ffn.down_proj = gather_experts(prefix, "ffn_down", feed_forward, hidden_size, n_experts, scattered.down_proj);
   } else {
     ffn.gate_proj = stack(prefix + "ffn_gate_exps.weight", hidden_size, feed_forward, n_experts);
     ffn.up_proj = stack(prefix + "ffn_up_exps.weight", hidden_size, feed_forward, n_experts);
@@ -79,9 +79,9 @@ void WeightBinder::experts(const std::string& prefix, int64_t hidden_size, int64
 }
 
 // Mixtral files of early 2024 hold one tensor per expert. Where they lie evenly spaced the
-// stack is a view with a long stride, otherwise a copy.
+// stack is a view with a long stride, otherwise a copy, unless the experts are to stay.
 Matrix WeightBinder::gather_experts(const std::string& prefix, const char* name, int64_t n_in, int64_t n_out,
-                                    int64_t n_experts) {
+                                    int64_t n_experts, std::vector<const uint8_t*>& scattered) {
   std::vector<Matrix> parts;
   for (int64_t expert = 0; expert < n_experts; ++expert) {
     const std::string full = prefix + name + "." + std::to_string(expert) + ".weight";
@@ -101,7 +101,9 @@ Matrix WeightBinder::gather_experts(const std::string& prefix, const char* name,
   bool even = true;
   for (size_t i = 1; i < parts.size(); ++i)
     even = even && address(i) == address(0) + i * stacked.matrix_stride;
-  if (even || headers_only_) return stacked;
+  if (even) return stacked;
+  for (const Matrix& part : parts) scattered.push_back(static_cast<const uint8_t*>(part.data));
+  if (headers_only_ || experts_stay_) return stacked;
   stacked.matrix_stride = slice_bytes;
   uint8_t* copy = static_cast<uint8_t*>(take_owned(slice_bytes * parts.size()));
   for (size_t i = 0; i < parts.size(); ++i) std::memcpy(copy + i * slice_bytes, parts[i].data, slice_bytes);

@@ -11,6 +11,7 @@
 
 #include "cache/sequence_cache.h"
 #include "model/config.h"
+#include "model/experts/expert_store.h"
 #include "model/step_options.h"
 #include "model/weights.h"
 #include "routing/routing_trace.h"
@@ -25,6 +26,7 @@ struct DecoderModel {
   ModelConfig config;
   ModelWeights weights;
   std::vector<RopeFrequencies> ropes, long_ropes;
+  std::unique_ptr<ExpertStore> experts;  // null: all weights are mapped
 };
 
 // Rows [first_row, first_row + n_rows) of the batch continue one sequence at n_past.

@@ -56,17 +56,34 @@ bool is_rope_table(const std::string& name) {
 }  // namespace
 
 DecoderModel load_decoder(const GgufModelFile& file, ConfigReader& reader, bool headers_only,
-                          std::vector<std::string>& ignored) {
+                          std::vector<std::string>& ignored, bool experts_stay) {
   DecoderModel model;
   model.config = derive_config(reader);
   model.architecture = &architecture_by_name(model.config.architecture);
   for (const RopeSpec& spec : model.config.ropes) model.ropes.push_back(rope_frequencies(spec));
   for (const RopeSpec& spec : model.config.long_ropes) model.long_ropes.push_back(rope_frequencies(spec));
-  WeightBinder binder(file, model.weights, headers_only);
+  WeightBinder binder(file, model.weights, headers_only, experts_stay);
   bind_all(binder, *model.architecture, model.config, model.weights);
   for (const std::string& name : binder.ignored_tensors())
     if (!is_rope_table(name)) ignored.push_back(name);
   return model;
+}
+
+void stream_experts(const GgufModelFile& file, uint64_t expert_memory, DecoderModel& model) {
+  std::vector<LayerExperts> layers = expert_layout(file, model.weights);
+  const MoeConfig& moe = model.config.moe;
+  const ExpertBudget budget =
+      spend_expert_budget(expert_slot_bytes(layers), moe.n_routed_experts, moe.n_active_experts, expert_memory);
+  std::vector<std::string> paths;
+  for (const GgufFile& part : file.parts()) paths.push_back(part.path());
+  const auto tensor_at = [&file](int part, uint64_t offset) {
+    for (const GgufTensor& tensor : file.tensors())
+      if (tensor.part == part && offset >= tensor.offset && offset < tensor.offset + tensor.n_bytes) return tensor.name;
+    return std::string("(unknown)");
+  };
+  model.experts = std::make_unique<ExpertStore>(paths, std::move(layers), budget.slots_per_layer, tensor_at);
+  for (size_t layer = 0; layer < model.weights.layers.size(); ++layer)
+    model.weights.layers[layer].moe.source = model.experts->source(static_cast<int64_t>(layer));
 }
 
 const char* tensor_class(const std::string& name, int64_t n_layers) {

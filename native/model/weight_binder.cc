@@ -22,8 +22,8 @@ bool ends_with(const std::string& text, const std::string& end) {
 
 }  // namespace
 
-WeightBinder::WeightBinder(const GgufModelFile& file, ModelWeights& weights, bool headers_only)
-    : file_(file), weights_(weights), headers_only_(headers_only) {}
+WeightBinder::WeightBinder(const GgufModelFile& file, ModelWeights& weights, bool headers_only, bool experts_stay)
+    : file_(file), weights_(weights), headers_only_(headers_only), experts_stay_(experts_stay) {}
 
 bool WeightBinder::has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
 

@@ -17,8 +17,9 @@ namespace moebius {
 
 class WeightBinder {
  public:
-  // Buffers made while loading go to `weights.owned`.
-  WeightBinder(const GgufModelFile& file, ModelWeights& weights, bool headers_only);
+  // Buffers made while loading go to `weights.owned`. experts_stay: nothing of the routed
+  // experts is copied, however they lie in the file.
+  WeightBinder(const GgufModelFile& file, ModelWeights& weights, bool headers_only, bool experts_stay = false);
 
   bool has(const std::string& name) const;
 
@@ -36,7 +37,7 @@ class WeightBinder {
 
   // Experts: stacked `ffn_X_exps`, fused `ffn_gate_up_exps`, or one tensor per expert.
   void experts(const std::string& prefix, int64_t hidden_size, int64_t feed_forward, int64_t n_experts,
-               FfnWeights& ffn);
+               FfnWeights& ffn, ScatteredExperts& scattered);
   // Dense `ffn_gate/up/down` (suffix "") or shared ("_shexp"), with biases when present; a
   // fused `ffn_up` of twice the width holds gate rows first.
   void feed_forward(const std::string& prefix, const std::string& suffix, int64_t hidden_size, int64_t width,
@@ -54,7 +55,7 @@ class WeightBinder {
   const GgufTensor& require(const std::string& name, const std::vector<int64_t>& shape);
   const float* own_floats(const GgufTensor& tensor, int64_t n);
   Matrix gather_experts(const std::string& prefix, const char* name, int64_t n_in, int64_t n_out,
-                        int64_t n_experts);
+                        int64_t n_experts, std::vector<const uint8_t*>& scattered);
   Matrix transposed_keys(const Matrix& kv_b, int64_t n_heads, const MlaConfig& mla);
   void attach_scale(const std::string& name, Matrix& matrix);
   void* take_owned(size_t bytes);
@@ -62,6 +63,7 @@ class WeightBinder {
   const GgufModelFile& file_;
   ModelWeights& weights_;
   bool headers_only_;
+  bool experts_stay_;
   std::set<std::string> used_;
 };
 

@@ -32,6 +32,12 @@ struct GqaWeights {
   const float* sinks = nullptr;  // [n_heads]
 };
 
+// Where the matrices of each expert begin in the file when they are not evenly spaced; empty
+// for those that are.
+struct ScatteredExperts {
+  std::vector<const uint8_t*> gate_proj, up_proj, down_proj;
+};
+
 struct LayerWeights {
   const float* attn_norm = nullptr;            // [d]
   const float* post_attention_norm = nullptr;  // [d], before the residual add
@@ -42,6 +48,7 @@ struct LayerWeights {
   FfnWeights dense;
   Router router;
   MoeFfn moe;
+  ScatteredExperts scattered_experts;
 };
 
 // A multi-token-prediction head; its decoder block is layers[n_layers + index].

@@ -1,6 +1,7 @@
 // The fused SwiGLU: one job list over all experts (and the shared one) computes gate, up
 // and the activation and rounds the result; a second list computes down_proj and sums the
-// slots of each token in slot order.
+// slots of each token in slot order. Experts that are still being read come in parts of the
+// list: each part goes through both, and the sums wait for the last.
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/cpu/ffn_plan.h"
 #include "kernels/cpu/product.h"
@@ -14,8 +15,9 @@ constexpr int64_t kPartBytes = int64_t{64} << 20;  // expert outputs waiting for
 
 class FfnStep {
  public:
-  FfnStep(const LevelOps& ops, KernelContext& context, const FfnPlan& plan, const float* x, float* y)
-      : ops_(ops), context_(context), scratch_(context), plan_(plan), y_(y) {
+  // in_parts: to be used with run_part() and sum_parts() instead of run().
+  FfnStep(const LevelOps& ops, KernelContext& context, const FfnPlan& plan, const float* x, float* y, bool in_parts)
+      : ops_(ops), context_(context), scratch_(context), plan_(plan), groups_(plan.groups), n_groups_(plan.n_groups), y_(y) {
     inputs_ = {x, plan.n_in, nullptr, activation_blocks(plan.n_in)};
     hidden_ = {nullptr, plan.n_ff, nullptr, activation_blocks(plan.n_ff)};
     survey();
@@ -27,22 +29,21 @@ class FfnStep {
     const int64_t n_workers = worker_count(context);
     buffers_ = ProductBuffers::take(scratch_, n_workers, std::max(plan.n_in, plan.n_ff));
     products_ = scratch_.take<float>(n_workers * 2 * kSpanColumns * kTileRows);
-    down_rows_ = context.phase == Phase::kPrefill
-                     ? std::clamp(kPartBytes / (plan.n_pairs * 4) / kTileRows * kTileRows, kTileRows, round_up(plan.n_out, kTileRows))
-                     : kTileRows;
-    parts_ = scratch_.take<float>(context.phase == Phase::kPrefill ? plan.n_pairs * down_rows_ : n_workers * plan.n_pairs * kTileRows * kMaxRun);
+    const bool by_slices = in_parts || context.phase == Phase::kPrefill;
+    down_rows_ = in_parts    ? round_up(plan.n_out, kTileRows)
+                 : by_slices ? std::clamp(kPartBytes / (plan.n_pairs * 4) / kTileRows * kTileRows, kTileRows, round_up(plan.n_out, kTileRows))
+                             : kTileRows;
+    parts_ = scratch_.take<float>(by_slices ? plan.n_pairs * down_rows_ : n_workers * plan.n_pairs * kTileRows * kMaxRun);
   }
 
   void run() {
-    pack(inputs_, plan_.tokens, input_columns_);
-    int64_t n_jobs = 0;
-    for (int64_t g = 0; g < plan_.n_groups; ++g) n_jobs += ff_tiles(plan_.groups[g]);
-    for_chunks(context_, n_jobs, tiles_per_job(n_jobs, worker_count(context_)), [this](int64_t begin, int64_t end, int worker) {
-      gate_up_jobs(begin, end - begin, worker);
-    });
-    pack(hidden_, nullptr, hidden_columns_);
+    make_hidden();
     if (context_.phase == Phase::kPrefill) {
-      for (int64_t row = 0; row < plan_.n_out; row += down_rows_) down_slice(row, std::min(down_rows_, plan_.n_out - row));
+      for (int64_t row = 0; row < plan_.n_out; row += down_rows_) {
+        const int64_t n_rows = std::min(down_rows_, plan_.n_out - row);
+        down_slice(row, n_rows);
+        sum_slice(row, n_rows);
+      }
       return;
     }
     const int64_t n_down = (plan_.n_out + kTileRows - 1) / kTileRows;
@@ -50,6 +51,16 @@ class FfnStep {
       down_jobs(begin, end - begin, worker);
     });
   }
+
+  // These groups of the plan, at last with their weights; each group once, in any order.
+  void run_part(const FfnGroup* groups, int64_t n_groups) {
+    groups_ = groups;
+    n_groups_ = n_groups;
+    place_tiles();
+    make_hidden();
+    down_slice(0, plan_.n_out);
+  }
+  void sum_parts() { sum_slice(0, plan_.n_out); }
 
  private:
   // Panels of all groups that use tiles, group after group.
@@ -65,25 +76,41 @@ class FfnStep {
   static int64_t ff_tiles(const FfnGroup& group) { return (group.weights.gate_proj.n_out + kTileRows - 1) / kTileRows; }
 
   void survey() {
-    tile_offsets_ = scratch_.take<int64_t>(plan_.n_groups + 1);
-    tile_offsets_[0] = 0;
-    for (int64_t g = 0; g < plan_.n_groups; ++g) {
-      const FfnWeights& weights = plan_.groups[g].weights;
+    tile_offsets_ = scratch_.take<int64_t>(n_groups_ + 1);
+    for (int64_t g = 0; g < n_groups_; ++g) {
+      const FfnWeights& weights = groups_[g].weights;
       for (QuantFormat format : {weights.gate_proj.format, weights.up_proj.format})
         (uses_codes(context_, format) ? code_inputs_ : float_inputs_) = true;
       (uses_codes(context_, weights.down_proj.format) ? code_hidden_ : float_hidden_) = true;
-      tile_offsets_[g + 1] = tile_offsets_[g] + (uses_tiles(plan_.groups[g]) ? column_tiles(plan_.groups[g].count) : 0);
     }
+    place_tiles();
+  }
+
+  void place_tiles() {
+    tile_offsets_[0] = 0;
+    for (int64_t g = 0; g < n_groups_; ++g)
+      tile_offsets_[g + 1] = tile_offsets_[g] + (uses_tiles(groups_[g]) ? column_tiles(groups_[g].count) : 0);
+  }
+
+  // The rounded activations of all pairs: gate, up and what lies between them and down_proj.
+  void make_hidden() {
+    pack(inputs_, plan_.tokens, input_columns_);
+    int64_t n_jobs = 0;
+    for (int64_t g = 0; g < n_groups_; ++g) n_jobs += ff_tiles(groups_[g]);
+    for_chunks(context_, n_jobs, tiles_per_job(n_jobs, worker_count(context_)), [this](int64_t begin, int64_t end, int worker) {
+      gate_up_jobs(begin, end - begin, worker);
+    });
+    pack(hidden_, nullptr, hidden_columns_);
   }
 
   PanelColumns take_columns(int64_t n_blocks, bool codes, bool floats) {
-    const int64_t n = tile_offsets_[plan_.n_groups] * n_blocks;
+    const int64_t n = tile_offsets_[n_groups_] * n_blocks;
     return {codes ? scratch_.take<ColumnBlock>(n) : nullptr, floats ? scratch_.take<FloatColumnBlock>(n) : nullptr, n_blocks};
   }
 
   // The columns of a group: its pairs, through `tokens` when given.
   Columns columns_of(int64_t g, const Inputs& inputs, const int32_t* tokens, const PanelColumns& all) const {
-    const FfnGroup& group = plan_.groups[g];
+    const FfnGroup& group = groups_[g];
     Columns columns{inputs, nullptr, group.count};
     if (tokens != nullptr) {
       columns.rows = tokens + group.first;
@@ -98,13 +125,13 @@ class FfnStep {
   }
 
   void pack(const Inputs& inputs, const int32_t* tokens, const PanelColumns& all) {
-    for_chunks(context_, tile_offsets_[plan_.n_groups], 1, [&](int64_t begin, int64_t end, int) {
+    for_chunks(context_, tile_offsets_[n_groups_], 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t index = begin; index < end; ++index) {
         int64_t g = 0;
         while (index >= tile_offsets_[g + 1]) ++g;
         const int64_t tile = index - tile_offsets_[g];
         const Columns columns = columns_of(g, inputs, tokens, all);
-        const FfnWeights& weights = plan_.groups[g].weights;
+        const FfnWeights& weights = groups_[g].weights;
         const int64_t n_in = tokens != nullptr ? plan_.n_in : weights.down_proj.n_in;
         if (all.panels != nullptr) pack_code_panels(ops_, columns, tile, tile + 1, all.panels + tile_offsets_[g] * all.n_blocks);
         if (all.float_panels != nullptr) pack_float_panels(columns, n_in, tile, tile + 1, all.float_panels + tile_offsets_[g] * all.n_blocks);
@@ -115,14 +142,14 @@ class FfnStep {
   // Tiles [tile, tile + n_tiles) of the list of all groups' hidden rows.
   void gate_up_jobs(int64_t tile, int64_t n_tiles, int worker) {
     int64_t g = 0;
-    while (tile >= ff_tiles(plan_.groups[g])) tile -= ff_tiles(plan_.groups[g++]);
+    while (tile >= ff_tiles(groups_[g])) tile -= ff_tiles(groups_[g++]);
     while (n_tiles > 0) {
-      const int64_t fitting = std::clamp<int64_t>(kSpanColumns / plan_.groups[g].count, 1, kMaxRun);
-      const int64_t run = std::min({n_tiles, ff_tiles(plan_.groups[g]) - tile, fitting});
+      const int64_t fitting = std::clamp<int64_t>(kSpanColumns / groups_[g].count, 1, kMaxRun);
+      const int64_t run = std::min({n_tiles, ff_tiles(groups_[g]) - tile, fitting});
       gate_up_run(g, tile, run, worker);
       n_tiles -= run;
       tile += run;
-      if (tile == ff_tiles(plan_.groups[g])) {
+      if (tile == ff_tiles(groups_[g])) {
         tile = 0;
         ++g;
       }
@@ -131,7 +158,7 @@ class FfnStep {
 
   // All of gate, then all of up: both are read as one stream each.
   void gate_up_run(int64_t g, int64_t first_tile, int64_t n_tiles, int worker) {
-    const FfnGroup& group = plan_.groups[g];
+    const FfnGroup& group = groups_[g];
     const FfnWeights& weights = group.weights;
     const Columns columns = columns_of(g, inputs_, plan_.tokens, input_columns_);
     const ProductBuffers buffers = buffers_.of_worker(worker);
@@ -166,12 +193,16 @@ class FfnStep {
     ops_.quantize_groups(values, n_rows, group, n_groups, hidden_blocks_ + pair * hidden_.blocks_per_row);
   }
 
-  // Prefill: output rows [row, row + n_rows) of all groups, then the sums in slot order.
+  // Output rows [row, row + n_rows) of all groups.
   void down_slice(int64_t row, int64_t n_rows) {
-    const int64_t tiles = (n_rows + kTileRows - 1) / kTileRows, n_jobs = plan_.n_groups * tiles;
+    const int64_t tiles = (n_rows + kTileRows - 1) / kTileRows, n_jobs = n_groups_ * tiles;
     for_chunks(context_, n_jobs, tiles_per_job(n_jobs, worker_count(context_)), [&](int64_t begin, int64_t end, int worker) {
       for (int64_t job = begin; job < end; ++job) down_tile(job / tiles, row, job % tiles, worker);
     });
+  }
+
+  // Their sums in slot order.
+  void sum_slice(int64_t row, int64_t n_rows) {
     constexpr int64_t kTokensPerJob = 8;
     for_chunks(context_, plan_.n_tokens, kTokensPerJob, [&](int64_t begin, int64_t end, int) {
       for (int64_t t = begin; t < end; ++t)
@@ -180,7 +211,7 @@ class FfnStep {
   }
 
   void down_tile(int64_t g, int64_t row, int64_t tile, int worker) {
-    const FfnGroup& group = plan_.groups[g];
+    const FfnGroup& group = groups_[g];
     const int64_t first_row = row + tile * kTileRows, n_rows = std::min(kTileRows, plan_.n_out - first_row);
     const Columns columns = columns_of(g, hidden_, nullptr, hidden_columns_);
     float* product = products_ + worker * 2 * kSpanColumns * kTileRows;
@@ -203,8 +234,8 @@ class FfnStep {
   void down_jobs(int64_t first_tile, int64_t n_tiles, int worker) {
     float* parts = parts_ + worker * plan_.n_pairs * kTileRows * kMaxRun;
     const auto tile_rows = [&](int64_t i) { return std::min(kTileRows, plan_.n_out - (first_tile + i) * kTileRows); };
-    for (int64_t g = 0; g < plan_.n_groups; ++g) {
-      const FfnGroup& group = plan_.groups[g];
+    for (int64_t g = 0; g < n_groups_; ++g) {
+      const FfnGroup& group = groups_[g];
       const Columns columns = columns_of(g, hidden_, nullptr, hidden_columns_);
       for (int64_t i = 0; i < n_tiles; ++i)
         for (int64_t first = 0; first < group.count; first += kSpanColumns)
@@ -221,6 +252,8 @@ class FfnStep {
   KernelContext& context_;
   StepScratch scratch_;
   const FfnPlan& plan_;
+  const FfnGroup* groups_;                    // of the plan, or of the part at work
+  int64_t n_groups_;
   float* y_;
   bool code_inputs_ = false, float_inputs_ = false, code_hidden_ = false, float_hidden_ = false;
   int64_t* tile_offsets_ = nullptr;           // [n_groups + 1] in column tiles
@@ -235,6 +268,41 @@ class FfnStep {
   float* parts_ = nullptr;                    // [n_pairs, down_rows_]; decode: [workers, kMaxRun, n_pairs, 32]
 };
 
+void set_data(const ExpertSource& source, FfnGroup& group) {
+  const ExpertData data = source.data(group.expert);
+  group.weights.gate_proj.data = data.gate_proj;
+  group.weights.up_proj.data = data.up_proj;
+  group.weights.down_proj.data = data.down_proj;
+}
+
+// The shared expert and the experts at hand are computed while the others are read.
+void streamed_moe_ffn(const LevelOps& ops, KernelContext& context, ExpertSource& source, StepScratch& scratch,
+                      const FfnPlan& plan, const float* x, float* y) {
+  const bool has_shared = plan.n_groups > 0 && plan.groups[plan.n_groups - 1].expert < 0;
+  const int64_t n_routed = plan.n_groups - has_shared;
+  auto* experts = scratch.take<int32_t>(plan.n_groups);
+  auto* given = scratch.take<int32_t>(plan.n_groups);
+  auto* part = scratch.take<FfnGroup>(plan.n_groups);
+  for (int64_t g = 0; g < n_routed; ++g) experts[g] = plan.groups[g].expert;
+  const auto gather = [&](int64_t n) {
+    for (int64_t i = 0; i < n; ++i) set_data(source, part[i] = plan.groups[given[i]]);
+  };
+  int64_t n = source.begin(experts, n_routed, given);
+  gather(n);
+  if (n == n_routed) {
+    for (int64_t g = 0; g < n_routed; ++g) set_data(source, plan.groups[g]);
+    return FfnStep(ops, context, plan, x, y, /*in_parts=*/false).run();
+  }
+  FfnStep step(ops, context, plan, x, y, /*in_parts=*/true);
+  if (has_shared) part[n] = plan.groups[n_routed];
+  if (n + has_shared > 0) step.run_part(part, n + has_shared);
+  while ((n = source.next(given)) > 0) {
+    gather(n);
+    step.run_part(part, n);
+  }
+  step.sum_parts();
+}
+
 }  // namespace
 
 void dense_ffn(const LevelOps& ops, KernelContext& context, const FfnWeights& weights, const float* x,
@@ -242,7 +310,7 @@ void dense_ffn(const LevelOps& ops, KernelContext& context, const FfnWeights& we
   if (n_tokens == 0) return;
   StepScratch scratch(context);
   const FfnPlan plan = plan_dense_ffn(scratch, weights, n_tokens);
-  FfnStep(ops, context, plan, x, y).run();
+  FfnStep(ops, context, plan, x, y, /*in_parts=*/false).run();
 }
 
 void moe_ffn(const LevelOps& ops, KernelContext& context, const MoeFfn& moe, const float* x, int64_t n_tokens,
@@ -250,7 +318,8 @@ void moe_ffn(const LevelOps& ops, KernelContext& context, const MoeFfn& moe, con
   if (n_tokens == 0) return;
   StepScratch scratch(context);
   const FfnPlan plan = plan_moe_ffn(scratch, moe, x, n_tokens, expert_ids, routing_weights);
-  FfnStep(ops, context, plan, x, y).run();
+  if (moe.source != nullptr) return streamed_moe_ffn(ops, context, *moe.source, scratch, plan, x, y);
+  FfnStep(ops, context, plan, x, y, /*in_parts=*/false).run();
 }
 
 }  // namespace moebius::cpu

@@ -67,7 +67,7 @@ FfnPlan plan_moe_ffn(StepScratch& scratch, const MoeFfn& moe, const float* x, in
   for (int64_t i = 0; i < n_tokens * k; ++i)
     if (expert_ids[i] >= 0) ++next[expert_ids[i] + 1];
   for (int64_t e = 0; e < n_experts; ++e) {
-    if (next[e + 1] > 0) plan.groups[plan.n_groups++] = {expert_slice(moe.experts, e), next[e], next[e + 1]};
+    if (next[e + 1] > 0) plan.groups[plan.n_groups++] = {expert_slice(moe.experts, e), next[e], next[e + 1], static_cast<int32_t>(e)};
     next[e + 1] += next[e];
   }
   for (int64_t t = 0; t < n_tokens; ++t) {

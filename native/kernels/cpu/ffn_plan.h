@@ -11,6 +11,7 @@ struct FfnGroup {
   FfnWeights weights;   // single matrices
   int64_t first = 0;    // pairs [first, first + count)
   int64_t count = 0;
+  int32_t expert = -1;  // routed expert; -1: dense or shared
 };
 
 struct FfnPlan {

@@ -58,8 +58,51 @@ void dense_ffn(KernelContext&, const FfnWeights& weights, const float* x, int64_
   }
 }
 
+namespace {
+
+FfnWeights given_expert(const FfnWeights& all, int64_t expert, const ExpertData& data) {
+  FfnWeights one = all;
+  one.gate_proj = all.gate_proj.slice(expert);
+  one.up_proj = all.up_proj.slice(expert);
+  one.down_proj = all.down_proj.slice(expert);
+  one.gate_proj.data = data.gate_proj;
+  one.up_proj.data = data.up_proj;
+  one.down_proj.data = data.down_proj;
+  if (all.gate_bias != nullptr) one.gate_bias = all.gate_bias + expert * all.gate_proj.n_out;
+  if (all.up_bias != nullptr) one.up_bias = all.up_bias + expert * all.up_proj.n_out;
+  if (all.down_bias != nullptr) one.down_bias = all.down_bias + expert * all.down_proj.n_out;
+  return one;
+}
+
+// The outputs of all (token, slot) pairs, computed as their experts arrive.
+std::vector<std::vector<float>> streamed_rows(const MoeFfn& moe, const float* x, int64_t n_pairs,
+                                              const int32_t* expert_ids) {
+  std::vector<int32_t> experts;
+  for (int64_t i = 0; i < n_pairs; ++i)
+    if (expert_ids[i] >= 0) experts.push_back(expert_ids[i]);
+  std::sort(experts.begin(), experts.end());
+  experts.erase(std::unique(experts.begin(), experts.end()), experts.end());
+  std::vector<int32_t> given(experts.size());
+  std::vector<std::vector<float>> rows(static_cast<size_t>(n_pairs));
+  const auto n_experts = static_cast<int64_t>(experts.size());
+  int64_t n = moe.source->begin(experts.data(), n_experts, given.data());
+  for (int64_t done = n; n > 0 || done < n_experts; n = moe.source->next(given.data()), done += n)
+    for (int64_t g = 0; g < n; ++g) {
+      const int32_t expert = experts[static_cast<size_t>(given[static_cast<size_t>(g)])];
+      const FfnWeights weights = given_expert(moe.experts, expert, moe.source->data(expert));
+      for (int64_t i = 0; i < n_pairs; ++i)
+        if (expert_ids[i] == expert)
+          rows[static_cast<size_t>(i)] = ffn_row(weights, 0, x + i / moe.n_active_experts * moe.experts.gate_proj.n_in);
+    }
+  return rows;
+}
+
+}  // namespace
+
 void moe_ffn(KernelContext&, const MoeFfn& moe, const float* x, int64_t n_tokens,
              const int32_t* expert_ids, const float* routing_weights, float* y) {
+  std::vector<std::vector<float>> streamed;
+  if (moe.source != nullptr) streamed = streamed_rows(moe, x, n_tokens * moe.n_active_experts, expert_ids);
   const int64_t n_in = moe.experts.gate_proj.n_in, n_out = moe.experts.down_proj.n_out;
   for (int64_t t = 0; t < n_tokens; ++t) {
     const float* row = x + t * n_in;
@@ -68,8 +111,11 @@ void moe_ffn(KernelContext&, const MoeFfn& moe, const float* x, int64_t n_tokens
       for (size_t i = 0; i < sum.size(); ++i) sum[i] += weight * part[i];
     };
     for (int64_t i = 0; i < moe.n_active_experts; ++i) {
-      const int32_t id = expert_ids[t * moe.n_active_experts + i];
-      if (id >= 0) accumulate(ffn_row(moe.experts, id, row), routing_weights[t * moe.n_active_experts + i]);
+      const int64_t pair = t * moe.n_active_experts + i;
+      const int32_t id = expert_ids[pair];
+      if (id >= 0)
+        accumulate(moe.source != nullptr ? streamed[static_cast<size_t>(pair)] : ffn_row(moe.experts, id, row),
+                   routing_weights[pair]);
     }
     if (moe.has_shared_expert) {
       double weight = 1;

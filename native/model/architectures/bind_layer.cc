@@ -78,7 +78,7 @@ void bind_feed_forward(WeightBinder& binder, const ModelConfig& config, int64_t 
   weights.moe.n_active_experts = moe.n_active_experts;
   weights.moe.experts.activation = config.activation;
   binder.experts(prefix, config.hidden_size, moe.expert_feed_forward, moe.n_routed_experts,
-                 weights.moe.experts);
+                 weights.moe.experts, weights.scattered_experts);
   weights.moe.has_shared_expert = moe.shared_expert_feed_forward > 0;
   if (!weights.moe.has_shared_expert) return;
   weights.moe.shared_expert.activation = config.activation;
