@@ -39,7 +39,6 @@ void read_weights(const GgufModelFile& file, const Model::State& model, const Lo
   if (model.decoder.experts != nullptr) unread.merge(expert_tensors(file, model.decoder.experts->layers()));
   touch_weights(weight_ranges(file, [&](const GgufTensor& tensor) { return !unread.contains(tensor.name); }), progress);
 }
-}
 
 void warn_of_ignored(ModelInfo& info) {
   if (info.ignored_tensors.empty()) return;

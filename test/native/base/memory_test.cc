@@ -1,12 +1,17 @@
+#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <utility>
 
 #include "base/cpu_features.h"
+#include "base/direct_file.h"
 #include "base/error.h"
+#include "base/io_threads.h"
 #include "base/mapped_file.h"
 #include "base/page_buffer.h"
 #include "base/utf8.h"
@@ -113,3 +118,41 @@ TEST(error_codes_have_names) {
 }
 
 TEST(cpu_has_a_name) { CHECK(!cpu_brand().empty()); }
+
+TEST(direct_file_reads_into_pieces_and_stops_at_the_end) {
+  const std::string path = (std::filesystem::temp_directory_path() / "moebius-direct-file.bin").string();
+  std::string bytes(3 * 4096 + 100, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 7 + i / 4096);
+  std::ofstream(path, std::ios::binary) << bytes;
+  {
+    const DirectFile file(path);
+    CHECK_EQ(file.size(), uint64_t{bytes.size()});
+    PageBuffer memory(8 * 4096);
+    uint8_t* const to = memory.as<uint8_t>();
+    ReadSegment apart[] = {{to + 4 * 4096, 4096}, {to, 2 * 4096}};
+    ReadResult result = file.read(4096, apart, 2 * 4096 + 100);
+    CHECK(result.system_error == 0 && result.bytes >= 2 * 4096 + 100);
+    CHECK_EQ(std::memcmp(to + 4 * 4096, bytes.data() + 4096, 4096), 0);
+    CHECK_EQ(std::memcmp(to, bytes.data() + 2 * 4096, 4096 + 100), 0);
+    ReadSegment beyond[] = {{to, 4096}};
+    result = file.read(3 * 4096, beyond, 4096);
+    CHECK(result.system_error == 0 && result.bytes == 100);
+    ReadSegment behind[] = {{to, 4096}};
+    CHECK_EQ(file.read(5 * 4096, behind, 1).bytes, uint64_t{0});
+  }
+  std::filesystem::remove(path);
+  CHECK_THROWS(Error, "moebius-direct-file.bin", DirectFile{path});
+}
+
+TEST(io_threads_finish_what_they_were_given) {
+  std::atomic<int> done{0};
+  {
+    IoThreads threads(4);
+    for (int round = 0; round < 50; ++round) {
+      std::vector<std::function<void()>> jobs;
+      for (int i = 0; i < 20; ++i) jobs.push_back([&done] { done.fetch_add(1); });
+      threads.submit(std::move(jobs));
+    }
+  }
+  CHECK_EQ(done.load(), 1000);
+}

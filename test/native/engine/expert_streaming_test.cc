@@ -6,7 +6,8 @@
 
 #include "engine/model_cases.h"
 #include "engine/model_state.h"
-#include "quant/quant_format.h"
+#include "formats/gguf_model_file.h"
+#include "formats/gguf_writer.h"
 
 using namespace moebius;
 using namespace moebius::test;
@@ -75,14 +76,28 @@ void check_budgets(const std::string& name, bool exact, const std::string& backe
     }
 }
 
-struct TemporaryCopy {
+// The same model with the experts' tensors behind all others, in the order given.
+struct Rearranged {
   std::string path;
-  explicit TemporaryCopy(const std::string& source, const std::string& name)
+  Rearranged(const std::string& source, const std::string& name, const std::function<bool(const GgufTensor&)>& is_last)
       : path((fs::temp_directory_path() / ("moebius-streaming-" + name + ".gguf")).string()) {
-    fs::copy_file(source, path, fs::copy_options::overwrite_existing);
+    const GgufModelFile file(source);
+    GgufWriter writer;
+    for (const GgufEntry& entry : file.metadata().entries()) writer.add_value(entry.key, entry.value);
+    for (const bool last : {false, true})
+      for (const GgufTensor& tensor : file.tensors())
+        if (is_last(tensor) == last)
+          writer.add_tensor(tensor.name, tensor.format, {tensor.dims, tensor.dims + tensor.n_dims}, file.data(tensor));
+    writer.write(path);
   }
-  ~TemporaryCopy() { fs::remove(path); }
+  ~Rearranged() { fs::remove(path); }
 };
+
+bool is_expert(const std::string& name) { return name.find("_exps.") != std::string::npos; }
+
+uint64_t least_memory(const std::string& path) {
+  return estimate_memory(inspect(path).info, 64, CacheFormat::kF32).least_expert_memory;
+}
 
 std::string read_all(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
@@ -149,6 +164,38 @@ TEST(streamed_batches_equal_rows_alone) {
   CHECK(texts(load_with(golden->gguf_path(), least, 2)) == texts(resident));
 }
 
+// One tensor an expert, the odd ones behind the even ones: no stride leads from one to the next.
+TEST(scattered_experts_are_streamed_where_they_lie) {
+  const std::unique_ptr<Golden> golden = open_golden("mixtral");
+  if (golden == nullptr) return;
+  const std::string path = (fs::temp_directory_path() / "moebius-streaming-scattered.gguf").string();
+  {
+    const GgufModelFile file(golden->gguf_path());
+    GgufWriter writer;
+    for (const GgufEntry& entry : file.metadata().entries()) writer.add_value(entry.key, entry.value);
+    for (const GgufTensor& tensor : file.tensors()) {
+      if (!is_expert(tensor.name)) {
+        writer.add_tensor(tensor.name, tensor.format, {tensor.dims, tensor.dims + tensor.n_dims}, file.data(tensor));
+        continue;
+      }
+      const size_t end = tensor.name.find("_exps.");
+      const int64_t n = tensor.dims[2];
+      for (const int64_t odd : {0, 1})
+        for (int64_t expert = odd; expert < n; expert += 2)
+          writer.add_tensor(tensor.name.substr(0, end) + "." + std::to_string(expert) + ".weight", tensor.format,
+                            {tensor.dims[0], tensor.dims[1]},
+                            file.data(tensor) + tensor.n_bytes / static_cast<uint64_t>(n) * static_cast<uint64_t>(expert));
+    }
+    writer.write(path);
+  }
+  const auto expected = run_everything(load_with(golden->gguf_path(), 0, 1));
+  CHECK(same_bits(run_everything(load_with(path, 0, 1)), expected));
+  const auto streamed = load_with(path, least_memory(path), 2);
+  CHECK(!streamed->state().decoder.weights.layers.front().scattered_experts.gate_proj.empty());
+  CHECK(same_bits(run_everything(streamed), expected));
+  fs::remove(path);
+}
+
 TEST(expert_memory_is_checked) {
   const std::unique_ptr<Golden> golden = open_golden("deepseek2-v3");
   if (golden == nullptr) return;
@@ -174,23 +221,15 @@ TEST(expert_memory_is_checked) {
 TEST(a_file_cut_short_fails_the_step_and_not_the_model) {
   const std::unique_ptr<Golden> golden = open_golden("deepseek2-v3-q.Q4_K_M");
   if (golden == nullptr) return;
-  const TemporaryCopy copy(golden->gguf_path(), "cut");
+  const Rearranged copy(golden->gguf_path(), "cut", [](const GgufTensor& tensor) { return is_expert(tensor.name); });
   const auto resident = load_with(golden->gguf_path(), 0, 1);
   const auto expected = run_everything(resident);
-  const auto streamed = load_with(copy.path, estimate_memory(resident->info(), 64, CacheFormat::kF32).least_expert_memory, 2);
-  // The cut goes through experts; what is mapped lies before it, or its page would be gone.
-  const std::vector<TensorEntry> tensors = inspect(copy.path).tensors;
-  const auto is_expert = [](const TensorEntry& tensor) { return tensor.name.find("_exps.") != std::string::npos; };
-  uint64_t mapped_end = 0, cut = 0;
-  for (const TensorEntry& tensor : tensors)
-    if (!is_expert(tensor)) mapped_end = std::max(mapped_end, tensor.offset + tensor.bytes);
-  std::string victim;
-  for (const TensorEntry& tensor : tensors)
-    if (is_expert(tensor) && tensor.offset > mapped_end + 4096 && cut == 0) {
-      cut = tensor.offset + tensor.bytes / 2;
-      victim = tensor.name;
-    }
-  if (cut == 0) return skip("no experts lie behind the other tensors of this file");
+  const auto streamed = load_with(copy.path, least_memory(copy.path), 2);
+  // The cut goes through the file's last tensor; what is mapped lies far before.
+  const TensorEntry last = inspect(copy.path).tensors.back();
+  const std::string& victim = last.name;
+  const uint64_t cut = last.offset + last.bytes / 2;
+  CHECK(is_expert(victim));
   const std::string bytes = read_all(copy.path);
   fs::resize_file(copy.path, cut);
   const auto session = open_session(streamed);
