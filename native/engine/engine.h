@@ -57,7 +57,7 @@ class Model {
   // Transformer layers that have a router, ascending; what RoutingTrace wants.
   std::vector<int64_t> moe_layers() const;
   // Of a model loaded with expert_memory; nothing otherwise.
-  std::optional<ExpertMemoryInfo> expert_memory() const;
+  std::optional<StreamedExperts> streamed_experts() const;
 
   struct State;
   State& state() { return *state_; }

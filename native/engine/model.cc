@@ -114,11 +114,11 @@ std::vector<int64_t> Model::moe_layers() const {
   return layers;
 }
 
-std::optional<ExpertMemoryInfo> Model::expert_memory() const {
+std::optional<StreamedExperts> Model::streamed_experts() const {
   const ExpertStore* store = state_->decoder.experts.get();
   if (store == nullptr) return std::nullopt;
   const ExpertStats stats = store->stats();
-  ExpertMemoryInfo info;
+  StreamedExperts info;
   info.slots_per_layer = store->slots_per_layer();
   info.n_bytes = state_->info.expert_slot_bytes * static_cast<uint64_t>(info.slots_per_layer);
   info.hits = stats.hits;

@@ -161,7 +161,7 @@ MemoryEstimate estimate_memory(const ModelInfo& info, int64_t seq_len, CacheForm
 
 // How streamed experts fare. Counters since the model was loaded; an expert counts once for
 // each layer and step that asks for it.
-struct ExpertMemoryInfo {
+struct StreamedExperts {
   uint64_t n_bytes = 0;  // memory of all slots
   int64_t slots_per_layer = 0;
   uint64_t hits = 0;    // were in memory

@@ -52,7 +52,7 @@ void check_budgets(const std::string& name, bool exact, const std::string& backe
   if (golden == nullptr) return;
   const auto resident = load_with(golden->gguf_path(), 0, 1, exact, backend);
   const std::vector<float> expected = run_everything(resident);
-  CHECK(!resident->expert_memory().has_value());
+  CHECK(!resident->streamed_experts().has_value());
   const MemoryEstimate sizes = estimate_memory(resident->info(), 64, CacheFormat::kF32);
   CHECK(sizes.least_expert_memory > 0 && sizes.most_expert_memory >= sizes.least_expert_memory);
   const uint64_t budgets[] = {sizes.least_expert_memory, (sizes.least_expert_memory + sizes.most_expert_memory) / 2,
@@ -62,14 +62,14 @@ void check_budgets(const std::string& name, bool exact, const std::string& backe
       const auto streamed = load_with(golden->gguf_path(), budget, n_threads, exact, backend);
       if (!same_bits(run_everything(streamed), expected))
         fail(name.c_str(), n_threads, "streamed logits differ with " + std::to_string(budget) + " bytes, backend " + backend);
-      const ExpertMemoryInfo info = streamed->expert_memory().value();
+      const StreamedExperts info = streamed->streamed_experts().value();
       CHECK(info.misses > 0 && info.bytes_read > 0 && info.n_bytes <= budget);
       if (budget >= sizes.most_expert_memory) {
         // Everything that was read stays.
         CHECK_EQ(info.slots_per_layer, resident->info().n_routed_experts);
         const uint64_t read = info.bytes_read;
         run_everything(streamed);
-        CHECK_EQ(streamed->expert_memory()->bytes_read, read);
+        CHECK_EQ(streamed->streamed_experts()->bytes_read, read);
         CHECK(info.hits > 0);
       }
       if (budget == sizes.least_expert_memory) CHECK_EQ(info.slots_per_layer, resident->info().n_active_experts);
