@@ -45,12 +45,18 @@ export const contract = defineContract({
     // Takes the entry off the list; the file stays where it is. undo: import the path again.
     'models.remove': call({ in: z.object({ modelId: Id }), out: Nothing, scope: 'manage', errors: ['E_MODEL_UNKNOWN', 'E_CONFLICT'] }),
     'models.estimate': call({
-      in: z.object({ modelId: Id, seqLen: z.number().int().min(0) }), out: MemoryEstimate, scope: 'infer', errors: ['E_MODEL_UNKNOWN'],
+      in: z.object({
+        modelId: Id, seqLen: z.number().int().min(0),
+        expertMemory: z.number().int().min(0).max(2 ** 50).optional(),  // as in models.load
+      }),
+      out: MemoryEstimate, scope: 'infer', errors: ['E_MODEL_UNKNOWN', 'E_MEMORY', 'E_UNSUPPORTED'],
     }),
     // Returns when the model is ready; progress is in the state 'engine.status'.
     'models.load': call({
       in: z.object({
         modelId: Id, maxSeqLen: z.number().int().min(0).optional(), force: z.boolean().optional(),
+        // Bytes for streamed experts, 0 to map them; kept for later loads. Absent: as the settings say.
+        expertMemory: z.number().int().min(0).max(2 ** 50).optional(),
         touch: z.enum(['auto', 'yes', 'no']).optional(),  // whether the weights are read in first; auto: when they fit
       }),
       out: z.object({ instanceId: z.string() }), scope: 'infer',

@@ -63,6 +63,15 @@ export const MemoryEstimate = z.object({
   totalBytes: z.number(),
   availableBytes: z.number(),
   fits: z.boolean(),
+  // The routed experts; absent without any.
+  experts: z.object({
+    memoryBytes: z.number(),      // when they are streamed; 0: mapped, and part of weightsBytes
+    slotsPerLayer: z.number(),    // experts of each layer that this holds; 0: mapped
+    routedExperts: z.number(),    // of each layer
+    leastBytes: z.number(),       // smallest memory that streaming works with
+    mostBytes: z.number(),        // with this no expert is read twice
+    suggestedBytes: z.number().optional(),  // for a model that does not fit: streamed with this much it would
+  }).optional(),
 })
 export type MemoryEstimate = z.infer<typeof MemoryEstimate>
 
@@ -81,6 +90,18 @@ export type ModelEntry = z.infer<typeof ModelEntry>
 export const ModelList = z.object({ models: z.array(ModelEntry) })
 export type ModelList = z.infer<typeof ModelList>
 
+// Experts that are read from the file when the router chooses them, counted since the load. An
+// expert counts once for each layer and step that asks for it.
+export const StreamedExperts = z.object({
+  memoryBytes: z.number(), slotsPerLayer: z.number(),
+  hits: z.number(),               // were in memory
+  misses: z.number(),             // had to be read
+  bytesRead: z.number(),
+  readMs: z.number(),             // while anything was being read
+  waitMs: z.number(),             // of those, with nothing left to compute
+})
+export type StreamedExperts = z.infer<typeof StreamedExperts>
+
 export const LoadedModel = z.object({
   modelId: z.string(), instanceId: z.string(),
   state: z.enum(['loading', 'ready', 'unloading']),
@@ -90,8 +111,9 @@ export const LoadedModel = z.object({
   // The weights were not read in: as asked, or because they are larger than the memory available.
   touchSkipped: z.enum(['asked', 'memory']).optional(),
   maxSeqLen: z.number(), cacheFormat: z.string(), threads: z.number(), backend: z.string(),
-  weightsBytes: z.number(),
+  weightsBytes: z.number(),       // in memory, streamed experts as far as they have a place
   loadMs: z.number(),
+  experts: StreamedExperts.optional(),  // absent: all weights are mapped
 })
 export type LoadedModel = z.infer<typeof LoadedModel>
 
@@ -199,6 +221,8 @@ export const Settings = z.object({
   cacheFormat: z.enum(['f32', 'f16', 'bf16', 'q8_0']),
   threads: z.number().int().min(0).max(1024),  // 0: physical cores
   exact: z.boolean(),                      // float activations
+  // Bytes for streamed experts by model id; models that are not named are mapped whole.
+  expertMemory: z.record(z.string(), z.number().int().min(1).max(2 ** 50)),
   sampling: SamplingSettings,
   systemPrompt: z.string(),
   serverPort: z.number().int().min(1024).max(65535),

@@ -1,6 +1,6 @@
 // A loaded model over its native handle.
 import type { Addon, ModelHandle } from '../../native/addon'
-import type { ModelCard } from '../contract'
+import type { ModelCard, StreamedExperts } from '../contract'
 import { WorkbenchError } from '../contract/errors'
 import { modelCard, samplingSuggestion } from './model-card'
 import { awaitNative, callNative } from './native-errors'
@@ -49,6 +49,15 @@ export class NativeModel implements EngineModel {
 
   decode(tokens: Iterable<number>, options: { keepSpecial?: boolean } = {}): string {
     return callNative(() => this.#addon.decode(this.#handle, toTokens([...tokens], 'tokens'), !options.keepSpecial, true))
+  }
+
+  // A model that was closed meanwhile has none.
+  streamedExperts(): StreamedExperts | undefined {
+    try {
+      return this.#addon.streamedExperts(this.#handle)
+    } catch {
+      return undefined
+    }
   }
 
   createSession(options: { maxSeqLen: number, cacheFormat: CacheFormat }): EngineSession {

@@ -65,25 +65,32 @@ class NativeEngine implements Engine {
     }
   }
 
-  async estimate(path: string, seqLen: number, cacheFormat: CacheFormat): ReturnType<Engine['estimate']> {
-    const estimate = await awaitNative(() => this.#addon.estimate(path, seqLen, cacheFormat, {}))
-    const { weightsBytes, cacheBytes, scratchBytes, totalBytes } = estimate
-    return { seqLen, weightsBytes, cacheBytes, scratchBytes, totalBytes }
+  async estimate(path: string, seqLen: number, cacheFormat: CacheFormat, expertMemory = 0): ReturnType<Engine['estimate']> {
+    const estimate = await awaitNative(() => this.#addon.estimate(path, seqLen, cacheFormat, {}, expertMemory))
+    const { weightsBytes, cacheBytes, scratchBytes, totalBytes, leastExpertMemory: leastBytes, mostExpertMemory: mostBytes } = estimate
+    const experts = { memoryBytes: estimate.expertsBytes, slotsPerLayer: estimate.expertSlots, routedExperts: estimate.nRoutedExperts, leastBytes, mostBytes }
+    return { seqLen, weightsBytes, cacheBytes, scratchBytes, totalBytes, ...(mostBytes > 0 && { experts }) }
   }
 
   async load(path: string, options: LoadOptions = {}): Promise<EngineModel> {
-    const { signal, onProgress, threads = 0, exact = false, overrides = {}, vocabularyOnly = false } = options
+    const { signal, onProgress, threads = 0, exact = false, overrides = {}, vocabularyOnly = false, expertMemory = 0 } = options
     const touchWeights = !vocabularyOnly && await this.#wantsTouch(path, options)
     const report = onProgress && loadMeter(onProgress)
     const handle = await withCancel(this.#addon, signal, cancel => awaitNative<ModelHandle>(() => this.#addon.loadModel(
-      path, { threads, exact, overrides, touchWeights, ...(vocabularyOnly && { vocabularyOnly }) }, report, cancel)))
+      path, { threads, exact, overrides, touchWeights, expertMemory, ...(vocabularyOnly && { vocabularyOnly }) }, report, cancel)))
     return callNative(() => new NativeModel(this.#addon, handle))
   }
 
   // Reading weights that do not fit would only push out what was read before.
-  async #wantsTouch(path: string, { touch = 'auto', overrides = {}, onTouchSkipped }: LoadOptions): Promise<boolean> {
+  async #wantsTouch(path: string, { touch = 'auto', overrides = {}, expertMemory = 0, onTouchSkipped }: LoadOptions): Promise<boolean> {
     if (touch === 'yes') return true
-    const fits = touch === 'auto' && (await awaitNative(() => this.#addon.inspect(path, overrides))).info.fileBytes < this.memory().availableBytes
+    // Streamed experts are not read in, but their memory must be left.
+    const needed = async (): Promise<number> => {
+      if (expertMemory === 0) return (await awaitNative(() => this.#addon.inspect(path, overrides))).info.fileBytes
+      const { weightsBytes, expertsBytes } = await awaitNative(() => this.#addon.estimate(path, 1, 'f16', overrides, expertMemory))
+      return weightsBytes + expertsBytes
+    }
+    const fits = touch === 'auto' && await needed() < this.memory().availableBytes
     if (!fits) onTouchSkipped?.(touch === 'no' ? 'asked' : 'memory')
     return fits
   }

@@ -1,6 +1,6 @@
 // What the services see of the native engine. native.ts is the real implementation; tests
 // of services may use a fake. Everything is copied: no buffer is shared with the engine.
-import type { BackendInfo, Calibration, MemoryEstimate, ModelCard, StopReason } from '../contract'
+import type { BackendInfo, Calibration, MemoryEstimate, ModelCard, StopReason, StreamedExperts } from '../contract'
 
 export interface EngineInfo {
   version: string
@@ -31,6 +31,7 @@ export interface LoadOptions {
   overrides?: Record<string, string>
   vocabularyOnly?: boolean   // the tokenizer alone; sessions are refused
   touch?: TouchMode          // absent: auto
+  expertMemory?: number      // bytes for routed experts, read when they are chosen; 0 or absent: mapped
   signal?: AbortSignal
   onProgress?: (progress: LoadProgress) => void
   // Told before the load: the weights will not be read in, as asked or for lack of memory.
@@ -47,11 +48,14 @@ export interface CalibrateOptions {
 
 export type MeasuredPeaks = Omit<Calibration, 'measuredAt'>
 
+export type EngineEstimate = Omit<MemoryEstimate, 'availableBytes' | 'fits'>
+
 export interface Engine {
   info(): EngineInfo
   // Reads headers only. Throws WorkbenchError E_GGUF, E_SHARD_MISSING, E_IO, E_UNSUPPORTED.
   inspect(path: string): Promise<GgufInspection>
-  estimate(path: string, seqLen: number, cacheFormat: CacheFormat): Promise<Omit<MemoryEstimate, 'availableBytes' | 'fits'>>
+  // expertMemory as in LoadOptions. Throws E_MEMORY when it is too little, E_UNSUPPORTED without experts.
+  estimate(path: string, seqLen: number, cacheFormat: CacheFormat, expertMemory?: number): Promise<EngineEstimate>
   load(path: string, options?: LoadOptions): Promise<EngineModel>
   // One to a few seconds of all threads. Throws E_CANCELLED and E_MEMORY.
   calibrate(options?: CalibrateOptions): Promise<MeasuredPeaks>
@@ -82,6 +86,8 @@ export interface EngineModel {
   encode(text: string, options: EncodeOptions): Int32Array
   // Control tokens have no text unless keepSpecial is set.
   decode(tokens: Iterable<number>, options?: { keepSpecial?: boolean }): string
+  // Counters of a model loaded with expertMemory; undefined for others.
+  streamedExperts(): StreamedExperts | undefined
   createSession(options: { maxSeqLen: number, cacheFormat: CacheFormat }): EngineSession
   // Waits for running work to be cancelled, then frees the weights. Idempotent.
   close(): Promise<void>

@@ -34,6 +34,8 @@ export interface HostOptions {
   modelFolders?: readonly string[]
   // Starts the REST server whatever the settings say; 0 takes the port of the settings.
   restPort?: number
+  // Bytes for the streamed experts of models that the settings do not name.
+  expertMemory?: number
 }
 
 export interface Host {
@@ -119,12 +121,12 @@ function compose(engine: Engine, options: HostOptions, releaseLock: () => void):
   }
 }
 
-function createServices(engine: Engine, { dataDir, notices: earlier = [] }: HostOptions): Services {
+function createServices(engine: Engine, { dataDir, notices: earlier = [], expertMemory }: HostOptions): Services {
   const db = openStorage(join(dataDir, 'moebius.sqlite'))
   const log = new LogService()
   const settings = new SettingsService(db)
   const library = new ModelLibrary(db, engine, log)
-  const models = new ModelService(engine, library, settings, log)
+  const models = new ModelService(engine, library, settings, log, expertMemory)
   const calibration = new CalibrationService(db, engine, settings, models, log)
   const inference = new InferenceService(models)
   const conversations = new ConversationService(db, settings)

@@ -2,6 +2,7 @@
 import type { Contract, HostInfo, ModelEntry } from '../contract'
 import { WorkbenchError } from '../contract'
 import type { Handlers, StreamContext } from '../contract/rpc'
+import { withExpertMemory } from '../services/expert-memory'
 import type { LibraryModel } from '../services/model-library'
 import type { Services } from '../services/services'
 import type { LogLine } from '../services/logs'
@@ -34,12 +35,13 @@ export function contractHandlers({ services, entries, rest, info }: HandlerParts
         library.remove(modelId)
         return {}
       },
-      'models.estimate': ({ modelId, seqLen }) => models.estimate(modelId, seqLen),
-      'models.load': async ({ modelId, maxSeqLen, force, touch }, { signal }) => {
+      'models.estimate': ({ modelId, seqLen, expertMemory }) => models.estimate(modelId, seqLen, expertMemory),
+      'models.load': async ({ modelId, maxSeqLen, force, touch, expertMemory }, { signal }) => {
         const { instanceId } = await models.load(modelId, {
           signal, ...(maxSeqLen !== undefined && { maxSeqLen }), ...(force !== undefined && { force }), ...(touch !== undefined && { touch }),
+          ...(expertMemory !== undefined && { expertMemory }),
         })
-        settings.update({ lastModelId: modelId })
+        settings.update({ lastModelId: modelId, ...(expertMemory !== undefined && { expertMemory: withExpertMemory(settings.value.expertMemory, modelId, expertMemory) }) })
         return { instanceId }
       },
       'models.unload': async ({ modelId }) => {

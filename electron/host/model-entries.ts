@@ -20,8 +20,8 @@ export class ModelEntries {
 
   private async estimate({ id, size, modifiedAt, card }: LibraryModel): Promise<MemoryEstimate | undefined> {
     if (card?.supported === false) return undefined
-    const { cacheFormat, maxSeqLen } = this.settings.value
-    const key = [id, size, modifiedAt, cacheFormat, maxSeqLen].join()
+    const { cacheFormat, maxSeqLen, expertMemory } = this.settings.value
+    const key = [id, size, modifiedAt, cacheFormat, maxSeqLen, expertMemory[id] ?? 0].join()
     if (!this.estimates.has(key)) this.estimates.set(key, await this.models.estimate(id, 0).catch(() => undefined))
     return this.estimates.get(key)
   }

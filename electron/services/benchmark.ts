@@ -6,9 +6,10 @@
 // Before the tests the machine is measured with the same threads: each speed is also told as a
 // share of the limit that it runs against.
 import { availableParallelism, cpus } from 'node:os'
-import { WorkbenchError, type ModelCard } from '../contract'
+import { WorkbenchError, type ModelCard, type StreamedExperts } from '../contract'
 import type { CacheFormat, Engine, EngineModel, LoadOptions, MeasuredPeaks } from '../engine/types'
 import { BenchmarkRunner, type BenchmarkTest } from './benchmark-runner'
+import { addExperts, noExperts } from './expert-memory'
 import { deviation, mean, medianInterval } from './statistics'
 
 export interface BenchmarkRequest {
@@ -50,6 +51,14 @@ export interface BenchmarkRecord {
   limit_per_second: number
   limit_per_token: number  // bytes or operations that one token takes at least
   limit_percent: number
+  // Streamed experts, over the timed repetitions; 0 with mapped weights.
+  expert_memory: number
+  expert_slots: number     // of each layer
+  expert_hits: number
+  expert_misses: number
+  expert_bytes_read: number
+  expert_read_ms: number   // while anything was being read
+  expert_wait_ms: number   // of those, with nothing left to compute
   n_sessions: number       // that decode together; t/s are those of all
   // Of M sessions: how many times the speed of one, measured in turn. Median, and the 95 %
   // interval of the median.
@@ -68,6 +77,7 @@ interface Limit { kind: 'read_bandwidth' | 'int8_peak' | 'f32_peak', perSecond: 
 
 // One way to run a test; the variants of a group take turns.
 interface Variant { nSessions: number, traced: boolean }
+interface Measured { samples: number[], experts: StreamedExperts }
 interface Group { test: BenchmarkTest, variants: Variant[] }
 
 // The cache grows by the same number of bytes with each token.
@@ -82,8 +92,8 @@ export async function runBenchmark(engine: Engine, request: BenchmarkRequest): P
     const peaks = await engine.calibrate({ threads, ...(signal && { signal }) })
     const records: BenchmarkRecord[] = []
     for (const group of groupsOf(request)) {
-      const samples = await measure(model, group, request)
-      for (const record of await recordsOf(engine, model, request, group, samples, peaks)) {
+      const measured = await measure(model, group, request)
+      for (const record of await recordsOf(engine, model, request, group, measured, peaks)) {
         records.push(record)
         request.onRecord?.(record)
       }
@@ -103,23 +113,27 @@ function groupsOf({ nPrompt, nGenerate, depths, sessions = [], trace = false }: 
   ])
 }
 
-// Milliseconds of each repetition, variant by variant.
-async function measure(model: EngineModel, { test, variants }: Group, request: BenchmarkRequest): Promise<number[][]> {
+// Milliseconds of each repetition and what was read for all, variant by variant.
+async function measure(model: EngineModel, { test, variants }: Group, request: BenchmarkRequest): Promise<Measured[]> {
   const { signal } = request.load
   const runner = new BenchmarkRunner(model, test, {
     cacheFormat: request.cacheFormat, nSessions: Math.max(...variants.map(({ nSessions }) => nSessions)), repeatPrompts: variants.length > 1, ...(signal && { signal }),
   })
-  const samples: number[][] = variants.map(() => [])
+  const measured: Measured[] = variants.map(() => ({ samples: [], experts: noExperts }))
   try {
     for (let i = 0; i <= request.repetitions; ++i) {
       for (const [at, { nSessions, traced }] of inTurn(variants, i)) {
         if (request.trace) runner.watchRouting(traced)
+        const before = model.streamedExperts() ?? noExperts
         const milliseconds = test.nGenerate > 0 ? await runner.decode(nSessions) : await runner.prefill()
         if (signal?.aborted) throw new WorkbenchError('E_CANCELLED', 'The benchmark was interrupted.')
-        if (i > 0) samples[at]?.push(milliseconds)
+        const of = measured[at]
+        if (i === 0 || of === undefined) continue
+        of.samples.push(milliseconds)
+        of.experts = addExperts(of.experts, before, model.streamedExperts() ?? noExperts)
       }
     }
-    return samples
+    return measured
   } finally {
     runner.close()
   }
@@ -132,15 +146,15 @@ function inTurn(variants: readonly Variant[], round: number): [number, Variant][
 }
 
 async function recordsOf(
-  engine: Engine, model: EngineModel, request: BenchmarkRequest, { test, variants }: Group, samples: readonly (readonly number[])[], peaks: MeasuredPeaks,
+  engine: Engine, model: EngineModel, request: BenchmarkRequest, { test, variants }: Group, measured: readonly Measured[], peaks: MeasuredPeaks,
 ): Promise<BenchmarkRecord[]> {
-  const speeds = samples.map((list, at) => list.map(milliseconds => (test.nPrompt + test.nGenerate * (variants[at]?.nSessions ?? 1)) / milliseconds * 1000))
+  const speeds = measured.map(({ samples }, at) => samples.map(milliseconds => (test.nPrompt + test.nGenerate * (variants[at]?.nSessions ?? 1)) / milliseconds * 1000))
   const [first = []] = speeds
   const records: BenchmarkRecord[] = []
   for (const [at, { nSessions, traced }] of variants.entries()) {
     if (!traced) continue
     const limit = await limitOf(engine, model.card, request, test, nSessions, peaks)
-    const record = describe(engine, model, request, test, nSessions, samples[at] ?? [], limit)
+    const record = describe(engine, model, request, test, nSessions, measured[at], limit)
     if (nSessions > 1) addSpeedup(record, first)
     else if (at > 0) addTraceCost(record, first)
     records.push(record)
@@ -162,7 +176,7 @@ function addTraceCost(record: BenchmarkRecord, untraced: readonly number[]): voi
 }
 
 function describe(
-  engine: Engine, model: EngineModel, request: BenchmarkRequest, test: BenchmarkTest, nSessions: number, samples: readonly number[], limit: Limit,
+  engine: Engine, model: EngineModel, request: BenchmarkRequest, test: BenchmarkTest, nSessions: number, { samples, experts }: Measured = { samples: [], experts: noExperts }, limit: Limit,
 ): BenchmarkRecord {
   const info = engine.info()
   const samplesNs = samples.map(milliseconds => Math.round(milliseconds * 1e6))
@@ -185,6 +199,8 @@ function describe(
     limit: limit.kind, limit_per_second: limit.perSecond, limit_per_token: limit.perToken,
     limit_percent: 100 * mean(samplesTs) * limit.perToken / limit.perSecond,
     n_sessions: nSessions,
+    expert_memory: experts.memoryBytes, expert_slots: experts.slotsPerLayer, expert_hits: experts.hits, expert_misses: experts.misses,
+    expert_bytes_read: experts.bytesRead, expert_read_ms: experts.readMs, expert_wait_ms: experts.waitMs,
   }
 }
 

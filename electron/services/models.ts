@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { WorkbenchError, type EngineStatus, type LoadedModel, type MemoryEstimate, type ModelCard } from '../contract'
 import type { CacheFormat, Engine, EngineModel, LoadProgress, TouchMode } from '../engine/types'
 import { Emitter } from './emitter'
+import { expertsText, rememberedExpertMemory, suggestExpertMemory } from './expert-memory'
 import type { LogService } from './logs'
 import type { LibraryModel, ModelLibrary } from './model-library'
 import { SessionPool, type PooledSession } from './session-pool'
@@ -18,6 +19,7 @@ export interface LoadedInstance {
   readonly pool: SessionPool
   readonly maxSeqLen: number
   readonly cacheFormat: CacheFormat
+  readonly expertMemory: number   // 0: mapped
 }
 
 export interface LoadRequest {
@@ -25,6 +27,8 @@ export interface LoadRequest {
   maxSeqLen?: number
   // Loads although the estimate says it does not fit.
   force?: boolean
+  // Bytes for streamed experts, 0 to map them. Absent: as the settings say.
+  expertMemory?: number
   // Whether the weights are read in before the load is done; 'auto': when they fit into memory.
   touch?: TouchMode
   signal?: AbortSignal
@@ -79,6 +83,8 @@ export class ModelService {
   constructor(
     private readonly engine: Engine, private readonly library: ModelLibrary,
     private readonly settings: SettingsService, private readonly log: LogService,
+    // For models with experts that the settings do not name.
+    private readonly defaultExpertMemory = 0,
   ) {}
 
   status(): EngineStatus {
@@ -86,7 +92,7 @@ export class ModelService {
     const { totalBytes, availableBytes, processBytes } = this.engine.memory()
     return {
       version, backends, cpuLevels, threads,
-      loaded: [...[...this.instances.values()].map(({ status }) => status), ...[...this.loading.values()].map(({ status }) => status)],
+      loaded: [...[...this.instances.values()].map(({ status, model }) => withExperts(status, model)), ...[...this.loading.values()].map(({ status }) => status)],
       memory: { totalBytes, availableBytes, hostBytes: processBytes },
       tokensPerSecond: this.meter.perSecond,
       activeGenerations: this.running.length,
@@ -99,9 +105,10 @@ export class ModelService {
   isBusy(modelId: string): boolean { return this.loading.has(modelId) || (this.find(modelId)?.leases ?? 0) > 0 }
 
   // The memory a load would take; seqLen 0 means what load() would choose.
-  async estimate(modelId: string, seqLen: number): Promise<MemoryEstimate> {
+  async estimate(modelId: string, seqLen: number, wantedExpertMemory?: number): Promise<MemoryEstimate> {
     const entry = this.library.require(modelId)
-    return this.estimateFor(entry, seqLen || await this.chooseSeqLen(entry, 0))
+    const expertMemory = this.expertMemoryFor(entry, wantedExpertMemory)
+    return this.estimateFor(entry, seqLen || await this.chooseSeqLen(entry, 0, expertMemory), expertMemory)
   }
 
   // Resolves when the model is ready. Loading a loaded model with another context reloads it.
@@ -109,7 +116,8 @@ export class ModelService {
     const entry = this.library.require(modelId)
     if (entry.problem) throw new WorkbenchError(entry.problem.code, entry.problem.message, entry.problem)
     const present = this.find(modelId)
-    if (present && (!request.maxSeqLen || present.maxSeqLen === request.maxSeqLen)) return present
+    const isSame = !request.maxSeqLen || present?.maxSeqLen === request.maxSeqLen
+    if (present && isSame && (request.expertMemory === undefined || request.expertMemory === present.expertMemory)) return present
     let loading = this.loading.get(modelId)
     if (!loading) {
       loading = this.startLoading(entry, request)
@@ -207,18 +215,22 @@ export class ModelService {
       if (before.leases > 0) throw new WorkbenchError('E_CONFLICT', `The model "${entry.id}" is answering; its context cannot be changed now.`, { retryable: true })
       await this.closeInstance(before)
     }
-    const seqLen = await this.makeRoom(entry, request)
+    const expertMemory = this.expertMemoryFor(entry, request.expertMemory)
+    const { seqLen, weightsBytes, experts } = await this.makeRoom(entry, request, expertMemory)
     const model = await this.engine.load(entry.path, {
-      threads: status.threads, exact: this.settings.value.exact, signal: abort.signal,
+      threads: status.threads, exact: this.settings.value.exact, expertMemory, signal: abort.signal,
       ...(request.touch && { touch: request.touch }),
       onTouchSkipped: reason => { status.touchSkipped = reason },
       onProgress: progress => this.tellProgress(loading, progress),
     })
     const loadMs = performance.now() - startedAt
     const { touching, ...loaded } = status
-    const instance = this.createInstance(model, { ...loaded, state: 'ready', progress: 1, maxSeqLen: seqLen, weightsBytes: model.card.fileBytes, loadMs })
+    const instance = this.createInstance(model, expertMemory, {
+      ...loaded, state: 'ready', progress: 1, maxSeqLen: seqLen, loadMs,
+      weightsBytes: expertMemory > 0 ? weightsBytes + (experts?.memoryBytes ?? 0) : model.card.fileBytes,
+    })
     this.instances.set(instance.instanceId, instance)
-    this.log.info(`Loaded ${entry.id} in ${Math.round(loadMs)} ms, context ${seqLen}, ${status.threads} threads; ${touchText(status.touchSkipped, touching)}.`)
+    this.log.info(`Loaded ${entry.id} in ${Math.round(loadMs)} ms, context ${seqLen}, ${status.threads} threads; ${touchText(status.touchSkipped, touching)}${expertMemory > 0 && experts ? `; ${expertsText(experts)}` : ''}.`)
     return instance
   }
 
@@ -231,17 +243,17 @@ export class ModelService {
     this.announce()
   }
 
-  private createInstance(model: EngineModel, status: LoadedModel): Instance {
+  private createInstance(model: EngineModel, expertMemory: number, status: LoadedModel): Instance {
     const { modelId, instanceId, maxSeqLen } = status
     const cacheFormat = status.cacheFormat as CacheFormat
     let sessionBytes = 0
-    void this.estimateFor(this.library.require(modelId), maxSeqLen).then(({ cacheBytes, scratchBytes }) => { sessionBytes = cacheBytes + scratchBytes }, () => {})
+    void this.estimateFor(this.library.require(modelId), maxSeqLen, expertMemory).then(({ cacheBytes, scratchBytes }) => { sessionBytes = cacheBytes + scratchBytes }, () => {})
     const pool = new SessionPool(
       () => model.createSession({ maxSeqLen, cacheFormat }),
       () => sessionBytes < usableMemory * this.engine.memory().availableBytes,
     )
     return {
-      modelId, instanceId, model, pool, maxSeqLen, cacheFormat, status,
+      modelId, instanceId, model, pool, maxSeqLen, cacheFormat, expertMemory, status,
       leases: 0, lastUsed: Date.now(), keepAliveMs: undefined, stopIdleTimer: () => {}, closing: undefined,
     }
   }
@@ -270,43 +282,57 @@ export class ModelService {
     })
   }
 
-  // Unloads idle models, the longest unused first, until the new one fits. Returns its context.
-  private async makeRoom(entry: LibraryModel, { maxSeqLen = 0, force = false }: LoadRequest): Promise<number> {
+  // Unloads idle models, the longest unused first, until the new one fits. Returns what it will take.
+  private async makeRoom(entry: LibraryModel, { maxSeqLen = 0, force = false }: LoadRequest, expertMemory: number): Promise<MemoryEstimate> {
     const idle = [...this.instances.values()].filter(({ leases, closing }) => leases === 0 && !closing).sort((a, b) => a.lastUsed - b.lastUsed)
     const freed = idle.reduce((sum, { status }) => sum + status.weightsBytes, 0)
-    const seqLen = await this.chooseSeqLen(entry, maxSeqLen, freed)
-    const { totalBytes, weightsBytes, cacheBytes, scratchBytes, availableBytes } = await this.estimateFor(entry, seqLen)
+    const seqLen = await this.chooseSeqLen(entry, maxSeqLen, expertMemory, freed)
+    const estimate = await this.estimateFor(entry, seqLen, expertMemory, freed)
+    const { totalBytes, weightsBytes, cacheBytes, scratchBytes, availableBytes } = estimate
     if (!force && totalBytes > usableMemory * (availableBytes + freed)) {
+      const suggestion = estimate.experts?.suggestedBytes
       throw new WorkbenchError('E_MEMORY', `"${entry.id}" needs about ${mebibytes(totalBytes)} with a context of ${seqLen} tokens, but only ${mebibytes(availableBytes + freed)} are free.`, {
-        hint: 'Choose a shorter context, close other programs, or load it anyway.',
-        detail: { seqLen, totalBytes, weightsBytes, cacheBytes, scratchBytes, availableBytes, freedBytes: freed },
+        hint: suggestion === undefined
+          ? 'Choose a shorter context, close other programs, or load it anyway.'
+          : `Stream its experts with ${mebibytes(suggestion)} of memory for them, choose a shorter context, or load it anyway.`,
+        detail: { seqLen, totalBytes, weightsBytes, cacheBytes, scratchBytes, availableBytes, freedBytes: freed, ...(suggestion !== undefined && { suggestedExpertMemory: suggestion }) },
       })
     }
     for (const instance of idle) {
       if (totalBytes <= usableMemory * this.engine.memory().availableBytes) break
       await this.closeInstance(instance)
     }
-    return seqLen
+    return estimate
+  }
+
+  private expertMemoryFor({ id, card }: LibraryModel, wanted: number | undefined): number {
+    return wanted ?? rememberedExpertMemory(this.settings.value.expertMemory, id, this.defaultExpertMemory, card?.nRoutedExperts ?? 0)
   }
 
   // Wanted, else the setting, else the model's own up to 32k, halved until it fits.
-  private async chooseSeqLen(entry: LibraryModel, wanted: number, freedBytes = 0): Promise<number> {
+  private async chooseSeqLen(entry: LibraryModel, wanted: number, expertMemory: number, freedBytes = 0): Promise<number> {
     const limit = maxSeqLenOf(entry.card)
     const fixed = wanted || this.settings.value.maxSeqLen
     if (fixed) return Math.min(fixed, limit)
     let seqLen = Math.min(limit, defaultMaxSeqLen)
     while (seqLen / 2 >= smallestAutoSeqLen) {
-      const { totalBytes, availableBytes } = await this.estimateFor(entry, seqLen)
+      const { totalBytes, availableBytes } = await this.estimateFor(entry, seqLen, expertMemory)
       if (totalBytes <= usableMemory * (availableBytes + freedBytes)) break
       seqLen = Math.floor(seqLen / 2)
     }
     return seqLen
   }
 
-  private async estimateFor({ path }: LibraryModel, seqLen: number): Promise<MemoryEstimate> {
-    const estimate = await this.engine.estimate(path, seqLen, this.settings.value.cacheFormat)
+  private async estimateFor({ path }: LibraryModel, seqLen: number, expertMemory: number, freedBytes = 0): Promise<MemoryEstimate> {
+    const { cacheFormat } = this.settings.value
+    const { experts, ...estimate } = await this.engine.estimate(path, seqLen, cacheFormat, expertMemory)
     const { availableBytes } = this.engine.memory()
-    return { ...estimate, availableBytes, fits: estimate.totalBytes <= usableMemory * availableBytes }
+    const usableBytes = usableMemory * (availableBytes + freedBytes)
+    const fits = estimate.totalBytes <= usableMemory * availableBytes
+    if (!experts) return { ...estimate, availableBytes, fits }
+    const suggestedBytes = estimate.totalBytes <= usableBytes ? undefined
+      : suggestExpertMemory(await this.engine.estimate(path, seqLen, cacheFormat, experts.leastBytes), usableBytes)
+    return { ...estimate, availableBytes, fits, experts: { ...experts, ...(suggestedBytes !== undefined && { suggestedBytes }) } }
   }
 
   private closeInstance(instance: Instance): Promise<void> {
@@ -332,6 +358,11 @@ export class ModelService {
   }
 
   private announce(): void { this.onDidChange.emit(this.status()) }
+}
+
+function withExperts(status: LoadedModel, model: EngineModel): LoadedModel {
+  const experts = model.streamedExperts()
+  return experts ? { ...status, experts } : status
 }
 
 function maxSeqLenOf(card: ModelCard | undefined): number { return card && card.maxSeqLen > 0 ? card.maxSeqLen : defaultMaxSeqLen }

@@ -21,6 +21,8 @@ int64_t read_integer(const Napi::Value& value, const std::string& name, int64_t 
 // An Int32Array, copied.
 std::vector<int32_t> read_tokens(const Napi::Value& value, const std::string& name);
 Napi::Function read_function(const Napi::Value& value, const std::string& name);
+// Most bytes that may be asked for streamed experts: more than any machine has.
+inline constexpr int64_t kMaxExpertMemory = int64_t{1} << 50;
 // A plain object of strings, in its own order.
 std::vector<std::pair<std::string, std::string>> read_string_map(const Napi::Value& value, const std::string& name);
 

@@ -17,6 +17,7 @@ Napi::Value estimate_file(const Napi::CallbackInfo& info);
 // model_binding.cc
 Napi::Value load_model(const Napi::CallbackInfo& info);
 Napi::Value model_info(const Napi::CallbackInfo& info);
+Napi::Value streamed_experts(const Napi::CallbackInfo& info);
 Napi::Value encode_text(const Napi::CallbackInfo& info);
 Napi::Value decode_tokens(const Napi::CallbackInfo& info);
 Napi::Value close_model(const Napi::CallbackInfo& info);

@@ -67,18 +67,29 @@ Napi::Value estimate_file(const Napi::CallbackInfo& info) {
   const int64_t seq_len = read_integer(info[1], "seqLen", 1, int64_t{1} << 31);
   const CacheFormat format = cache_format_by_name(read_string(info[2], "cacheFormat"));
   const auto overrides = read_string_map(info[3], "overrides");
+  const auto expert_memory = static_cast<uint64_t>(read_integer(info[4], "expertMemory", 0, kMaxExpertMemory));
+  struct Estimated {
+    MemoryEstimate bytes;
+    int64_t n_routed_experts = 0;
+  };
   const auto work = [=] {
     const FileInspection inspection = inspect(path, overrides);
     if (!inspection.problem.empty()) throw Error(ErrorCode::kUnsupported, inspection.problem);
-    return estimate_memory(inspection.info, seq_len, format);
+    return Estimated{estimate_memory(inspection.info, seq_len, format, expert_memory), inspection.info.n_routed_experts};
   };
-  return run_task<MemoryEstimate>(info.Env(), Call(info.Env()), work, [](Napi::Env env, const Call&, MemoryEstimate& estimate) {
+  return run_task<Estimated>(info.Env(), Call(info.Env()), work, [](Napi::Env env, const Call&, Estimated& estimated) {
+    const MemoryEstimate& estimate = estimated.bytes;
     return ObjectWriter(env)
         .set("weightsBytes", estimate.weights)
         .set("cacheBytes", estimate.cache)
         .set("scratchBytes", estimate.scratch)
         .set("totalBytes", estimate.total())
         .set("cacheBytesPerToken", estimate.cache_per_token)
+        .set("expertsBytes", estimate.experts)
+        .set("expertSlots", estimate.expert_slots)
+        .set("leastExpertMemory", estimate.least_expert_memory)
+        .set("mostExpertMemory", estimate.most_expert_memory)
+        .set("nRoutedExperts", estimated.n_routed_experts)
         .object();
   });
 }

@@ -93,6 +93,23 @@ export interface MemoryEstimate {
   scratchBytes: number
   totalBytes: number
   cacheBytesPerToken: number
+  expertsBytes: number         // memory of streamed experts; weightsBytes is then without them
+  expertSlots: number          // experts it holds in each layer; 0: mapped
+  leastExpertMemory: number    // smallest that streaming works with; 0: nothing to stream
+  mostExpertMemory: number     // with this no expert is read twice
+  nRoutedExperts: number
+}
+
+// How streamed experts fare, counted since the load. An expert counts once for each layer and
+// step that asks for it.
+export interface StreamedExperts {
+  memoryBytes: number
+  slotsPerLayer: number
+  hits: number                 // were in memory
+  misses: number               // had to be read
+  bytesRead: number
+  readMs: number               // while anything was being read
+  waitMs: number               // of those, with nothing left to compute
 }
 
 // What the machine can do at most, per second; a multiply-add is two operations.
@@ -115,6 +132,7 @@ export interface LoadOptions {
   exact?: boolean
   touchWeights?: boolean
   vocabularyOnly?: boolean
+  expertMemory?: number        // bytes; experts are read when they are chosen. 0: mapped
 }
 
 export interface LoadedModel {
@@ -226,13 +244,15 @@ export interface Addon {
   // May come before, during or after the call that has the handle.
   cancel(handle: CancelHandle): void
   inspect(path: string, overrides: Record<string, string>): Promise<FileInspection>
-  estimate(path: string, seqLen: number, cacheFormat: CacheFormat, overrides: Record<string, string>): Promise<MemoryEstimate>
+  estimate(path: string, seqLen: number, cacheFormat: CacheFormat, overrides: Record<string, string>, expertMemory: number): Promise<MemoryEstimate>
 
   // All threads for one to a few seconds; threads 0 takes the physical cores.
   calibrate(threads: number, onProgress?: (fraction: number) => void, cancel?: CancelHandle): Promise<Calibration>
 
   loadModel(path: string, options: LoadOptions, onProgress?: (bytesDone: number, bytesTotal: number) => void, cancel?: CancelHandle): Promise<ModelHandle>
   modelInfo(model: ModelHandle): LoadedModel
+  // undefined unless loaded with expertMemory.
+  streamedExperts(model: ModelHandle): StreamedExperts | undefined
   // literal: pairs of UTF-8 offsets between which no special token may be matched.
   encode(model: ModelHandle, text: string, addSpecial: boolean, parseSpecial: boolean, literal?: Int32Array): Int32Array
   // Valid UTF-8: broken sequences become U+FFFD, as in a streamed answer.

@@ -50,6 +50,8 @@ LoadOptions read_load_options(const Napi::Value& value) {
   if (reader.has("threads")) options.n_threads = static_cast<int>(reader.integer("threads", 0, 1024));
   if (reader.has("exact")) options.exact = reader.boolean("exact");
   if (reader.has("touchWeights")) options.touch_weights = reader.boolean("touchWeights");
+  if (reader.has("expertMemory"))
+    options.expert_memory = static_cast<uint64_t>(reader.integer("expertMemory", 0, kMaxExpertMemory));
   if (reader.has("vocabularyOnly")) options.vocabulary_only = reader.boolean("vocabularyOnly");
   reader.finish();
   return options;
@@ -154,6 +156,21 @@ Napi::Value model_info(const Napi::CallbackInfo& info) {
       .set("addsBos", tokenizer.adds_bos())
       .set("addsEos", tokenizer.adds_eos())
       .set("endOfGeneration", to_js(env, std::span<const int32_t>(tokenizer.end_of_generation_ids())))
+      .object();
+}
+
+Napi::Value streamed_experts(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto experts = unwrap_open_model(info[0])->model->streamed_experts();
+  if (!experts) return env.Undefined();
+  return ObjectWriter(env)
+      .set("memoryBytes", experts->n_bytes)
+      .set("slotsPerLayer", experts->slots_per_layer)
+      .set("hits", experts->hits)
+      .set("misses", experts->misses)
+      .set("bytesRead", experts->bytes_read)
+      .set("readMs", experts->read_ms)
+      .set("waitMs", experts->wait_ms)
       .object();
 }
 

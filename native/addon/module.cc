@@ -32,6 +32,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add<calibrate_js>(exports, "calibrate");
   add<load_model>(exports, "loadModel");
   add<model_info>(exports, "modelInfo");
+  add<streamed_experts>(exports, "streamedExperts");
   add<encode_text>(exports, "encode");
   add<decode_tokens>(exports, "decode");
   add<close_model>(exports, "closeModel");

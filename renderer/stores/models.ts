@@ -8,6 +8,7 @@ import { useSettingsStore } from './settings'
 import { useHostState } from './use-state'
 
 export type Inspection = CallOut<Contract, 'models.inspect'>
+export interface LoadChoice { force?: boolean, maxSeqLen?: number, expertMemory?: number }
 export interface LoadFailure { modelId: string, error: WorkbenchErrorShape }
 
 export const useModelStore = defineStore('models', () => {
@@ -29,7 +30,7 @@ export const useModelStore = defineStore('models', () => {
   })
 
   // True when the model is ready; a failure is kept for the window to show.
-  async function load(modelId: string, options: { force?: boolean, maxSeqLen?: number } = {}): Promise<boolean> {
+  async function load(modelId: string, options: LoadChoice = {}): Promise<boolean> {
     if (engine.loadedModel(modelId)?.state === 'ready') return true
     const abort = new AbortController()
     aborts.set(modelId, abort)
@@ -55,13 +56,20 @@ export const useModelStore = defineStore('models', () => {
     else void workbench().call('models.unload', { modelId })
   }
 
+  // The expert memory with which a model that did not fit would.
+  function suggestedExpertMemory(modelId: string): number | undefined {
+    const detail = failure.value?.modelId === modelId ? failure.value.error.detail?.['suggestedExpertMemory'] : undefined
+    return typeof detail === 'number' ? detail : undefined
+  }
+
   return {
-    list, models, usable, preferred, failure, pending, byId, load, cancelLoad,
+    suggestedExpertMemory, list, models, usable, preferred, failure, pending, byId, load, cancelLoad,
     dismissFailure: () => { failure.value = undefined },
     unload: (modelId: string) => workbench().call('models.unload', { modelId }),
     remove: (modelId: string) => workbench().call('models.remove', { modelId }),
     inspect: (modelId: string): Promise<Inspection> => workbench().call('models.inspect', { modelId }),
-    estimate: (modelId: string, seqLen: number): Promise<MemoryEstimate> => workbench().call('models.estimate', { modelId, seqLen }),
+    estimate: (modelId: string, seqLen: number, expertMemory?: number): Promise<MemoryEstimate> =>
+      workbench().call('models.estimate', { modelId, seqLen, ...(expertMemory !== undefined && { expertMemory }) }),
     import: (paths: string[]) => workbench().call('models.import', { paths }),
   }
 })

@@ -106,6 +106,7 @@ function tinyModel(engine: TinyEngine): EngineModel {
       const text = [...tokens].map(id => id < special.length ? Buffer.from(special[id] ?? '') : Buffer.of(id - special.length))
       return Buffer.concat(text).toString(options.brokenDecoder ? 'latin1' : 'utf8')
     },
+    streamedExperts: () => engine.loads.at(-1)?.options?.expertMemory ? { memoryBytes: 3 * 2 ** 30, slotsPerLayer: 4, hits: 30, misses: 10, bytesRead: 2 ** 30, readMs: 500, waitMs: 120 } : undefined,
     createSession: ({ maxSeqLen }) => tinySession(engine, maxSeqLen),
     close: () => { engine.closed++; return Promise.resolve() },
   }

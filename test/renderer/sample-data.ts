@@ -3,7 +3,7 @@ import type { CalibrationStatus, Conversation, EngineStatus, Message, ModelCard,
 export const sampling: SamplingSettings = { temperature: 0.8, samplingTopK: 40, topP: 0.95, minP: 0.05, repeatPenalty: 1, seed: -1, maxTokens: 0 }
 
 export const settings: Settings = {
-  theme: 'system', locale: 'system', lastModelId: '', maxSeqLen: 0, cacheFormat: 'f16', threads: 0, exact: false, sampling, systemPrompt: '',
+  theme: 'system', locale: 'system', lastModelId: '', maxSeqLen: 0, cacheFormat: 'f16', threads: 0, exact: false, expertMemory: {}, sampling, systemPrompt: '',
   serverPort: 7117, serverEnabled: false, serverRequireToken: true, modelFolders: [], showRoutingStrip: true, reduceMotion: 'system',
 }
 
@@ -19,7 +19,10 @@ export function card(patch: Partial<ModelCard> = {}): ModelCard {
   }
 }
 
-const estimate = { seqLen: 512, weightsBytes: 12_400_000, cacheBytes: 983_040, scratchBytes: 5_000_000, totalBytes: 18_383_040, availableBytes: 19e9, fits: true }
+const estimate = {
+  seqLen: 512, weightsBytes: 12_400_000, cacheBytes: 983_040, scratchBytes: 5_000_000, totalBytes: 18_383_040, availableBytes: 19e9, fits: true,
+  experts: { memoryBytes: 0, slotsPerLayer: 0, routedExperts: 32, leastBytes: 1_200_000, mostBytes: 9_600_000 },
+}
 export const demo: ModelEntry = { id: 'moebius-demo-6m', path: '/opt/moebius/resources/models/moebius-demo-6m.gguf', parts: 1, builtIn: true, addedAt: 1, state: 'ready', card: card(), estimate }
 export const large: ModelEntry = {
   id: 'deepseek-v3-q4_k_m', path: '/models/DeepSeek-V3/DeepSeek-V3-Q4_K_M-00001-of-00009.gguf', parts: 9, builtIn: false, addedAt: 2, state: 'ready',
@@ -30,7 +33,7 @@ export const large: ModelEntry = {
     tensorClassBytes: { experts: 380e9, sharedExperts: 4e9, attention: 12e9, dense: 2e9, router: 0.5e9, head: 0.7e9, embedding: 0.5e9, norms: 1e7, other: 0 },
     warnings: ['The file has no tensors of the MTP layer: drafting is off.'],
   }),
-  estimate: { seqLen: 32_768, weightsBytes: 404e9, cacheBytes: 2.4e9, scratchBytes: 3e9, totalBytes: 409.4e9, availableBytes: 19e9, fits: false },
+  estimate: { seqLen: 32_768, weightsBytes: 404e9, cacheBytes: 2.4e9, scratchBytes: 3e9, totalBytes: 409.4e9, availableBytes: 19e9, fits: false, experts: { memoryBytes: 0, slotsPerLayer: 0, routedExperts: 256, leastBytes: 12e9, mostBytes: 381e9 } },
 }
 export const dense: ModelEntry = {
   id: 'qwen3-4b', path: '/models/qwen3-4b.gguf', parts: 1, builtIn: false, addedAt: 3, state: 'ready',

@@ -2,9 +2,9 @@
 // that drains. Files count as models when they begin with "GGUF".
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { WorkbenchError, type MemoryEstimate, type ModelCard } from '../../electron/contract'
+import { WorkbenchError, type ModelCard, type StreamedExperts } from '../../electron/contract'
 import type {
-  CalibrateOptions, Engine, EngineInfo, EngineModel, EngineSession, GenerateRequest, GenerationResult, GeneratedToken, GgufInspection, LoadOptions, MeasuredPeaks, RouteTrace, RoutingDrain,
+  CacheFormat, CalibrateOptions, Engine, EngineEstimate, EngineInfo, EngineModel, EngineSession, GenerateRequest, GenerationResult, GeneratedToken, GgufInspection, LoadOptions, MeasuredPeaks, RouteTrace, RoutingDrain,
 } from '../../electron/engine/types'
 
 export interface FakeEngineOptions {
@@ -28,6 +28,7 @@ const vocabSize = 100_000
 
 export class FakeEngine implements Engine {
   readonly loads: string[] = []
+  readonly expertMemories: number[] = []
   readonly sessions: FakeSession[] = []
   nClosed = 0
   nCalibrations = 0
@@ -52,13 +53,23 @@ export class FakeEngine implements Engine {
     }
   }
 
-  estimate(_path: string, seqLen: number): Promise<Omit<MemoryEstimate, 'availableBytes' | 'fits'>> {
-    const weightsBytes = this.options.weightsBytes ?? 1e6
+  // Nine tenths of the weights are experts.
+  estimate(_path: string, seqLen: number, _cacheFormat: CacheFormat, expertMemory = 0): Promise<EngineEstimate> {
+    const allBytes = this.options.weightsBytes ?? 1e6
     const cacheBytes = seqLen * (this.options.cacheBytesPerToken ?? 100)
-    return Promise.resolve({ seqLen, weightsBytes, cacheBytes, scratchBytes: 1000, totalBytes: weightsBytes + cacheBytes + 1000 })
+    const { nRoutedExperts, nActiveExperts } = fakeMoe
+    const mostBytes = allBytes * 0.9, slotBytes = mostBytes / nRoutedExperts, leastBytes = slotBytes * nActiveExperts
+    if (expertMemory > 0 && this.options.dense) return Promise.reject(new WorkbenchError('E_UNSUPPORTED', 'expert memory: this model has no routed experts'))
+    if (expertMemory > 0 && expertMemory < leastBytes) return Promise.reject(new WorkbenchError('E_MEMORY', `expert memory: expected at least ${leastBytes}`))
+    const slotsPerLayer = Math.min(nRoutedExperts, Math.floor(expertMemory / slotBytes))
+    const weightsBytes = expertMemory > 0 ? allBytes - mostBytes : allBytes, memoryBytes = slotsPerLayer * slotBytes
+    return Promise.resolve({
+      seqLen, weightsBytes, cacheBytes, scratchBytes: 1000, totalBytes: weightsBytes + memoryBytes + cacheBytes + 1000,
+      ...(!this.options.dense && { experts: { memoryBytes, slotsPerLayer, routedExperts: nRoutedExperts, leastBytes, mostBytes } }),
+    })
   }
 
-  async load(path: string, { signal, onProgress, touch, onTouchSkipped }: LoadOptions = {}): Promise<EngineModel> {
+  async load(path: string, { signal, onProgress, touch, expertMemory = 0, onTouchSkipped }: LoadOptions = {}): Promise<EngineModel> {
     const { card } = await this.inspect(path)
     if (touch === 'no') onTouchSkipped?.('asked')
     for (let step = 1; step <= 10; step++) {
@@ -67,7 +78,8 @@ export class FakeEngine implements Engine {
       onProgress?.({ fraction: step / 10, bytesDone: step * 100, bytesTotal: 1000, bytesPerSecond: 5e8 })
     }
     this.loads.push(path)
-    return new FakeModel(this, card)
+    this.expertMemories.push(expertMemory)
+    return new FakeModel(this, card, expertMemory)
   }
 
   async calibrate({ threads, signal, onProgress }: CalibrateOptions = {}): Promise<MeasuredPeaks> {
@@ -113,9 +125,13 @@ class FakeModel implements EngineModel {
   readonly moe: EngineModel['moe']
   private closed = false
 
-  constructor(readonly engine: FakeEngine, readonly card: ModelCard) {
+  constructor(readonly engine: FakeEngine, readonly card: ModelCard, private readonly expertMemory: number) {
     this.chatTemplate = engine.options.chatTemplate ?? fakeTemplate
     this.moe = engine.options.dense ? undefined : fakeMoe
+  }
+
+  streamedExperts(): StreamedExperts | undefined {
+    return this.expertMemory > 0 ? { memoryBytes: this.expertMemory, slotsPerLayer: 4, hits: 30, misses: 10, bytesRead: 1e6, readMs: 5, waitMs: 2 } : undefined
   }
 
   encode(text: string): Int32Array { return Int32Array.from(splitPieces(text), piece => this.engine.tokenOf(piece)) }

@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util'
 import { WorkbenchError } from '../../contract'
 import type { Engine } from '../../engine/types'
+import { parseSize } from './format'
 
 export interface CliContext {
   engine(): Engine | Promise<Engine>
@@ -46,6 +47,7 @@ const commonOptions: readonly OptionSpec[] = [
 export const loadOptions: readonly OptionSpec[] = [
   { name: 'threads', value: 'N', help: 'Threads of the engine (default: physical cores)' },
   { name: 'exact', help: 'Keep activations in float: slower, bit-reproducible against the reference' },
+  { name: 'expert-memory', value: 'SIZE', help: 'Read the routed experts from the file when they are chosen and keep SIZE of them in memory, such as 8GiB; the answer is the same bit for bit' },
   { name: 'touch', value: 'auto|yes|no', help: 'Read the weights in before the work starts; auto: when they fit into memory (default auto)' },
 ]
 
@@ -80,6 +82,15 @@ export class Arguments {
 
   integer(name: string, minimum = 0, maximum = 2 ** 31 - 1): number | undefined {
     return this.number(name, { minimum, maximum, integer: true })
+  }
+
+  // Bytes: "8GiB", "500 MB", "1073741824".
+  size(name: string): number | undefined {
+    const text = this.text(name)
+    if (text === undefined) return undefined
+    const bytes = parseSize(text)
+    if (bytes === undefined) throw new UsageError(`--${name} takes a size such as 8GiB, not '${text}'`)
+    return bytes
   }
 
   choice<T extends string>(name: string, allowed: readonly T[], otherwise: T): T {

@@ -1,4 +1,6 @@
 // Numbers and tables for people.
+import type { StreamedExperts } from '../../contract'
+
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
   let value = bytes
@@ -10,11 +12,32 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`
 }
 
+const sizeUnits: Readonly<Record<string, number>> = {
+  '': 1, 'b': 1, 'kib': 2 ** 10, 'mib': 2 ** 20, 'gib': 2 ** 30, 'tib': 2 ** 40, 'k': 2 ** 10, 'm': 2 ** 20, 'g': 2 ** 30, 't': 2 ** 40,
+  'kb': 1e3, 'mb': 1e6, 'gb': 1e9, 'tb': 1e12,
+}
+
+// "8GiB", "1.5 gb", "4096": whole bytes, undefined when it is no size. G means GiB.
+export function parseSize(text: string): number | undefined {
+  const [, number, unit = ''] = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text) ?? []
+  const factor = sizeUnits[unit.toLowerCase()]
+  if (number === undefined || factor === undefined) return undefined
+  const bytes = Math.floor(Number(number) * factor)
+  return bytes <= 2 ** 50 ? bytes : undefined
+}
+
 export function formatCount(count: number): string {
   for (const [size, name] of [[1e12, 'T'], [1e9, 'B'], [1e6, 'M'], [1e3, 'K']] as const) {
     if (count >= size) return `${(count / size).toFixed(count / size < 10 ? 2 : 1)}${name}`
   }
   return String(count)
+}
+
+// "experts: 81.3 % of 5120 in memory, 1.20 GiB read at 1.9 GB/s, 512 ms waited"
+export function streamText({ hits, misses, bytesRead, readMs, waitMs }: StreamedExperts): string {
+  const share = hits + misses > 0 ? 100 * hits / (hits + misses) : 100
+  const speed = readMs > 0 ? ` at ${(bytesRead / readMs / 1e6).toFixed(1)} GB/s` : ''
+  return `experts: ${share.toFixed(1)} % of ${hits + misses} in memory, ${formatBytes(bytesRead)} read${speed}, ${Math.round(waitMs)} ms waited`
 }
 
 // Columns of text under a header; the columns named are aligned to the right.

@@ -1,5 +1,5 @@
 // moebius info: what a model file holds and what the loader derives from it, without loading.
-import type { GgufInspection } from '../../engine/types'
+import type { EngineEstimate, GgufInspection } from '../../engine/types'
 import { type Command, exitCodes } from './command'
 import { formatBytes, formatCount, formatPairs, formatTable, printable, toJsonLine } from './format'
 
@@ -14,16 +14,18 @@ export const infoCommand: Command = {
   ],
   async run(args, context) {
     const path = await context.resolveModel(args.model())
-    const inspection = await (await context.engine()).inspect(path)
+    const engine = await context.engine()
+    const inspection = await engine.inspect(path)
+    const { experts } = inspection.card.supported ? await engine.estimate(path, 1, 'f16') : {}
     const { card, parts, metadata, tensors, chatTemplate } = inspection
     if (args.flag('json')) {
       context.writeOut(toJsonLine({
-        path, parts, card,
+        path, parts, card, ...(experts && { streaming: { leastExpertMemory: experts.leastBytes, mostExpertMemory: experts.mostBytes } }),
         ...(args.flag('metadata') && { metadata }), ...(args.flag('tensors') && { tensors }), ...(args.flag('template') && { chatTemplate }),
       }))
       return exitCodes.ok
     }
-    context.writeOut(cardText(path, inspection))
+    context.writeOut(cardText(path, inspection, experts))
     if (args.flag('metadata')) context.writeOut('\n' + formatTable(['key', 'type', 'value'], metadata.map(entry => [printable(entry.key), entry.type, printable(entry.value.replaceAll('\n', '\\n').slice(0, 200))])))
     if (args.flag('tensors')) context.writeOut('\n' + formatTable(['tensor', 'format', 'shape', 'size'], tensors.map(tensor => [printable(tensor.name), tensor.format, tensor.shape.join(' × '), formatBytes(tensor.bytes)]), [3]))
     if (args.flag('template')) context.writeOut(`\n${printable(chatTemplate)}\n`)
@@ -31,7 +33,7 @@ export const infoCommand: Command = {
   },
 }
 
-function cardText(path: string, { card, parts }: GgufInspection): string {
+function cardText(path: string, { card, parts }: GgufInspection, streamed: EngineEstimate['experts']): string {
   const experts = card.nRoutedExperts === 0
     ? 'none (dense)'
     : `${card.nRoutedExperts} routed, ${card.nActiveExperts} active, ${card.nSharedExperts} shared${card.nExpertGroups > 1 ? `, ${card.nActiveGroups} of ${card.nExpertGroups} groups` : ''}`
@@ -48,6 +50,7 @@ function cardText(path: string, { card, parts }: GgufInspection): string {
     ['chat template', card.hasChatTemplate ? 'yes' : 'no'],
     ['licence', printable(card.license) || 'not stated'],
     ['read per token', formatBytes(card.bytesPerToken)],
+    ...(streamed ? [['expert memory', `${formatBytes(streamed.leastBytes)} at least, ${formatBytes(streamed.mostBytes)} for all (--expert-memory)`] as [string, string]] : []),
     ['formats', card.quantFormats.map(({ format, nTensors, bytes }) => `${format} ${nTensors} × ${formatBytes(bytes)}`).join(', ')],
   ]
   const derived = card.derived.length === 0 ? '' : '\n' + formatTable(['derived', 'value', 'origin'], card.derived.map(({ name, value, origin }) => [name, printable(value), origin]))

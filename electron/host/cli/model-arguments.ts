@@ -24,11 +24,13 @@ export async function withModel<T>(args: Arguments, context: CliContext, work: (
 // How the command line wants its model loaded, with a line for people that says how far it is.
 export function loadArguments(args: Arguments, context: CliContext): LoadOptions {
   const threads = args.integer('threads', 1, 1024)
+  const expertMemory = args.size('expert-memory')
   const touch = args.choice('touch', ['auto', 'yes', 'no'], 'auto')
   return {
     ...(threads !== undefined && { threads }), ...(args.flag('exact') && { exact: true }), touch, signal: context.signal,
+    ...(expertMemory !== undefined && { expertMemory }),
     onTouchSkipped: reason => {
-      if (reason === 'memory') context.writeError('The model is larger than the memory available: its weights are read when they are used (--touch yes reads them in first).\n')
+      if (reason === 'memory') context.writeError('The model is larger than the memory available: its weights are read when they are used (--touch yes reads them in first, --expert-memory streams the experts of a mixture).\n')
     },
     ...(context.interactive && { onProgress: progress => context.writeError(loadLine(progress)) }),
   }
@@ -47,7 +49,7 @@ export async function chooseMaxSeqLen(args: Arguments, context: CliContext, mode
   const engine = await context.engine()
   const { availableBytes } = engine.memory()
   const need = async (seqLen: number): Promise<number> => {
-    const { cacheBytes, scratchBytes } = await engine.estimate(path, seqLen, cacheFormat)
+    const { cacheBytes, scratchBytes } = await engine.estimate(path, seqLen, cacheFormat, args.size('expert-memory'))
     return cacheBytes + scratchBytes
   }
   if (wanted !== undefined) {

@@ -1,10 +1,10 @@
 // moebius run: one answer on standard output, everything about it on standard error.
-import { WorkbenchError } from '../../contract'
+import { WorkbenchError, type StreamedExperts } from '../../contract'
 import type { EngineModel, GeneratedToken, GenerationResult } from '../../engine/types'
 import { AnswerSplitter, reasoningTagsOf, tagTokenTexts } from '../../services/answer-splitter'
 import { plainConversationStop, preparePrompt, type PreparedPrompt } from '../../services/prompt'
 import { type Arguments, type CliContext, type Command, exitCodes, interrupted, loadOptions } from './command'
-import { toJsonLine } from './format'
+import { streamText, toJsonLine } from './format'
 import { cacheFormat, chooseMaxSeqLen, readTextArgument, withModel } from './model-arguments'
 import { readSampling, samplingOptions } from './sampling-arguments'
 
@@ -62,7 +62,7 @@ async function answer(args: Arguments, context: CliContext, model: EngineModel, 
     // What is left when the answer ended inside a character.
     if (result.trailingText) output.write(splitter.push(result.trailingText))
     output.write(splitter.finish())
-    return output.finish(result, sampling.seed, splitter.stoppedBy)
+    return output.finish(result, sampling.seed, splitter.stoppedBy, model.streamedExperts())
   } catch (error) {
     if (!interrupted(error)) throw error
     output.write(splitter.finish())
@@ -121,7 +121,7 @@ class AnswerOutput {
     }
   }
 
-  finish(result: GenerationResult, seed: number, stoppedBy: string | undefined): number {
+  finish(result: GenerationResult, seed: number, stoppedBy: string | undefined, experts: StreamedExperts | undefined): number {
     const cancelled = result.stopReason === 'cancelled' && stoppedBy === undefined
     const stopReason = stoppedBy === undefined ? result.stopReason : 'stop'
     const rate = result.decodeMs > 0 ? (result.generatedTokens - 1) / result.decodeMs * 1000 : 0
@@ -129,11 +129,11 @@ class AnswerOutput {
     if (this.json) {
       this.context.writeOut(toJsonLine({
         content: this.content, reasoning: this.reasoning, stopReason, ...(stoppedBy !== undefined && { stopString: stoppedBy }), seed, tokens: this.tokens, ...(this.nProbs > 0 && { logprobs: this.logprobs }),
-        stats: { ...result, stopReason, tokensPerSecond: rate, promptTokensPerSecond: promptRate },
+        stats: { ...result, stopReason, tokensPerSecond: rate, promptTokensPerSecond: promptRate, ...(experts && { experts }) },
       }))
     } else {
       if (!this.content.endsWith('\n')) this.context.writeOut('\n')
-      this.context.writeError(`\n${result.promptTokens} prompt tokens (${promptRate.toFixed(1)}/s), ${result.generatedTokens} generated (${rate.toFixed(1)}/s), first after ${result.timeToFirstTokenMs.toFixed(0)} ms, stopped by ${stopReason}, seed ${seed}\n`)
+      this.context.writeError(`\n${result.promptTokens} prompt tokens (${promptRate.toFixed(1)}/s), ${result.generatedTokens} generated (${rate.toFixed(1)}/s), first after ${result.timeToFirstTokenMs.toFixed(0)} ms, stopped by ${stopReason}, seed ${seed}\n${experts ? `${streamText(experts)}\n` : ''}`)
     }
     return cancelled ? exitCodes.interrupted : exitCodes.ok
   }

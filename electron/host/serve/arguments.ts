@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { parseSize } from '../cli/format'
 
 export interface ServeArguments {
   host: string
@@ -9,6 +10,8 @@ export interface ServeArguments {
   // undefined: as the settings say; 0: the port of the settings.
   restPort: number | undefined
   open: boolean
+  // Bytes for the streamed experts of models that the settings do not name.
+  expertMemory: number | undefined
 }
 
 export class ServeUsageError extends Error {}
@@ -24,6 +27,7 @@ Starts the workbench and prints the address to open in a browser.
   --models-dir FOLDER model files to put on the list; may be given several times
   --rest              start the REST server too
   --rest-port N       the same, on this port (7117)
+  --expert-memory SIZE  stream the experts of models that have any, with SIZE of memory for them, such as 8GiB
   --open              open the window in the system's browser
 `
 
@@ -33,9 +37,11 @@ export function parseServeArguments(argv: readonly string[]): ServeArguments | '
   const rest = values['rest-port'] === undefined ? (values.rest ? 0 : undefined) : portOf('--rest-port', values['rest-port'])
   const token = values.token
   if (token !== undefined && !/^[\w.~-]{8,200}$/.test(token)) throw new ServeUsageError('--token takes 8 to 200 letters, digits, dots, dashes and underscores.')
+  const expertMemory = values['expert-memory'] === undefined ? undefined : parseSize(values['expert-memory'])
+  if (values['expert-memory'] !== undefined && !expertMemory) throw new ServeUsageError(`--expert-memory takes a size such as 8GiB, not "${values['expert-memory']}".`)
   return {
     host: values.host ?? '127.0.0.1', port: values.port === undefined ? 0 : portOf('--port', values.port), token,
-    dataDir: values['data-dir'], modelsDirs: values['models-dir'] ?? [], restPort: rest, open: values.open ?? false,
+    dataDir: values['data-dir'], modelsDirs: values['models-dir'] ?? [], restPort: rest, open: values.open ?? false, expertMemory,
   }
 }
 
@@ -46,7 +52,7 @@ function parse(argv: readonly string[]) {
       options: {
         'host': { type: 'string' }, 'port': { type: 'string' }, 'token': { type: 'string' }, 'data-dir': { type: 'string' },
         'models-dir': { type: 'string', multiple: true }, 'rest': { type: 'boolean' }, 'rest-port': { type: 'string' },
-        'open': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
+        'expert-memory': { type: 'string' }, 'open': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
       },
     }).values
   } catch (error) {

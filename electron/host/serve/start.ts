@@ -57,6 +57,7 @@ export async function startServe(options: ServeArguments, places: ServePlaces): 
     start: {
       kind: 'serve', dataDir, holder, modelFolders: options.modelsDirs.map(folder => resolve(folder)),
       ...(builtInModel !== undefined && { builtInModel }), ...(options.restPort !== undefined && { restPort: options.restPort }),
+      ...(options.expertMemory !== undefined && { expertMemory: options.expertMemory }),
     },
     ...(places.times && { times: places.times }),
     onLog: line => places.writeError(`${line}\n`),

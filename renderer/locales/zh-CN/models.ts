@@ -14,6 +14,8 @@ export const models = {
 
   memory: '内存', memoryText: '加载所需的内存与当前可用内存。', memoryContext: '上下文长度', memoryWeights: '权重', memoryCache: 'KV 缓存', memoryScratch: '工作内存', memoryFits: '需要 {total}，可用 {available}：可以容纳。',
   memoryTight: '需要 {total}，可用 {available}：无法容纳。', memoryBar: '内存用途',
+  stream: '从磁盘流式读取专家', streamText: '路由器选中专家时才读取，最近用过的留在内存中。回答逐位相同。', streamMemory: '专家内存', streamSlots: '每层可容纳 {experts} 个专家中的 {slots} 个。至少需要 {least}。',
+  streamSuggested: '流式读取专家并为其留出 {memory} 即可容纳。', streamWith: '以 {memory} 流式加载', streamNextLoad: '下次加载该模型时生效。', streamCounters: '所需专家有 {share} 在内存中；已读取 {read}，速度 {speed}/秒。', memoryResident: '常驻权重', memoryExperts: '内存中的专家',
   formats: '数值格式', formatsText: '权重的存储方式。', formatsBar: '各数值格式的字节数', formatTensors: '{n} 个张量，{bytes}',
   places: '字节分布', placesBar: '模型各部分的字节数', class_experts: '专家', class_sharedExperts: '共享专家', class_attention: '注意力', class_dense: '稠密层', class_router: '路由器', class_head: '输出头', class_embedding: '嵌入', class_norms: '归一化', class_other: '其他',
   derived: '推导值', derivedText: '加载器得出的数值及其来源。', derivedName: '名称', derivedValue: '结果', derivedOrigin: '来源', origin_key: '文件元数据', origin_tensor: '张量形状', origin_table: '内置表格', origin_default: '默认值', origin_override: '手动覆盖',
