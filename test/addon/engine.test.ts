@@ -95,6 +95,30 @@ describe('inspect and estimate', () => {
     await expect(engine.estimate(demoPath, 16, 'f8' as 'f16')).rejects.toMatchObject({ code: 'E_BAD_REQUEST' })
   })
 
+  it('streams experts with the memory asked for: the same logits, counted reads', async () => {
+    const engine = createEngine()
+    const { experts } = await engine.estimate(demoPath, 64, 'f32')
+    const leastBytes = experts?.leastBytes ?? 0
+    expect(experts).toMatchObject({ memoryBytes: 0, slotsPerLayer: 0, routedExperts: 32 })
+    const streamed = await engine.estimate(demoPath, 64, 'f32', leastBytes)
+    expect(streamed.experts).toMatchObject({ memoryBytes: leastBytes, slotsPerLayer: 4 })
+    await expect(engine.estimate(demoPath, 64, 'f32', leastBytes - 1)).rejects.toMatchObject({ code: 'E_MEMORY', message: expect.stringContaining(`expected at least ${leastBytes}`) })
+    await expect(engine.load(demoPath, { expertMemory: 1 })).rejects.toMatchObject({ code: 'E_MEMORY' })
+    const logits: Float32Array[] = []
+    for (const expertMemory of [0, leastBytes]) {
+      const model = await engine.load(demoPath, { threads: 2, expertMemory })
+      const session = model.createSession({ maxSeqLen: 64, cacheFormat: 'f32' })
+      logits.push(await session.logits([1, 5, 9, 200, 3000]))
+      const counted = model.streamedExperts()
+      if (expertMemory === 0) expect(counted).toBeUndefined()
+      else expect(counted).toMatchObject({ memoryBytes: leastBytes, slotsPerLayer: 4, misses: expect.toSatisfy((n: number) => n > 0), bytesRead: expect.toSatisfy((n: number) => n > 0) })
+      session.close()
+      await model.close()
+      expect(model.streamedExperts()).toBeUndefined()
+    }
+    expect(logits[1]).toEqual(logits[0])
+  })
+
   it('refuses what cannot be read, with the reason', async () => {
     const engine = createEngine()
     const missing = join(folder, 'missing.gguf')

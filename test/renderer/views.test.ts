@@ -58,6 +58,39 @@ it('keeps the message in the composer when the model cannot be loaded, with caus
   expect(fake.calls.at(-1)?.method).not.toBe('models.load')
 })
 
+it('streams the experts of a model that does not fit, with the memory suggested', async () => {
+  fake.on('models.load', ({ expertMemory }: { expertMemory?: number }) => {
+    if (!expertMemory) throw new WorkbenchError('E_MEMORY', 'It needs 381 GiB.', { detail: { suggestedExpertMemory: 12 * 2 ** 30 } })
+    return { instanceId: 'x' }
+  })
+  mounted = await mountInWindow(ChatView, { path: '/chat/new' })
+  const area = mounted.wrapper.get('textarea')
+  await area.setValue('Hello')
+  await area.trigger('keydown', { key: 'Enter' })
+  await flushPromises()
+  buttonNamed('Stream with 12 GiB').click()
+  await flushPromises()
+  expect(fake.calls.filter(({ method }) => method === 'models.load').at(-1)?.params).toMatchObject({ expertMemory: 12 * 2 ** 30 })
+  expect(fake.calls.some(({ method }) => method === 'chat.send')).toBe(true)
+})
+
+it('plans streamed experts before loading, and keeps the choice', async () => {
+  fake.on('models.estimate', ({ seqLen, expertMemory = 0 }: { seqLen: number, expertMemory?: number }) => ({
+    ...demo.estimate, seqLen, experts: { ...demo.estimate?.experts, memoryBytes: expertMemory, slotsPerLayer: expertMemory > 0 ? 4 : 0 },
+  }))
+  mounted = await mountInWindow(ModelsView, { path: `/models/${demo.id}` })
+  await flushPromises()
+  expect(text()).not.toContain('Memory for experts')
+  const choice = mounted.wrapper.get('[role="switch"][aria-label="Stream experts from the disk"]')
+  await choice.trigger('click')
+  await flushPromises()
+  expect(text()).toContain('Holds 4 of 32 experts in each layer. At least 1.14 MiB.')
+  expect(text()).toContain('Resident weights')
+  await vi.waitFor(() => expect(fake.calls.at(-1)).toEqual({ method: 'settings.update', params: { patch: { expertMemory: { [demo.id]: 2 * 2 ** 20 } } } }))
+  await choice.trigger('click')
+  await vi.waitFor(() => expect(fake.calls.at(-1)).toEqual({ method: 'settings.update', params: { patch: { expertMemory: {} } } }))
+})
+
 it('does not send while an input method is composing', async () => {
   mounted = await mountInWindow(ChatView, { path: '/chat/new' })
   const area = mounted.wrapper.get('textarea')
