@@ -216,7 +216,10 @@ namespace MOEBIUS_LEVEL {
 void fill_dot_ops(LevelOps& ops) {
   ops.quantize_groups = quantize_groups;
 #define MOEBIUS_DOT(name) ops.dot_rows[static_cast<int>(QuantFormat::name)] = dot_rows<QuantFormat::name>;
-  MOEBIUS_QUANTISED_FORMATS(MOEBIUS_DOT)
+  MOEBIUS_FLAT_FORMATS(MOEBIUS_DOT)
+#ifndef __AVX512BW__
+  MOEBIUS_GRID_FORMATS(MOEBIUS_DOT)  // with AVX-512 in dot_grid512.inl
+#endif
 #undef MOEBIUS_DOT
 }
 

@@ -31,13 +31,6 @@ inline Grids find_grids() {
 // `out`.
 template <typename Format>
 inline void expand_codes(const uint8_t* p, const Grids& grids, Simd::I* codes, Expanded& out) {
-#ifdef __AVX512BW__
-  using Wide = WideFormat<Format::kFormat>;
-  if constexpr (Wide::kExists) {
-    Wide::expand(p, *grids.tables, codes, out);
-    return;
-  }
-#endif
   Format::expand(p, *grids.books, out);
   if constexpr (Format::kSigned)
     for (__m256i& group : out.codes) group = Simd::prepare_signed(group);

@@ -17,12 +17,13 @@ constexpr int kMaxFormats = 41;  // highest QuantFormat + 1
 constexpr int kMaxColumns = 8;   // columns of one dot_rows call
 
 // Every quantised format that has kernels, for tables of templates.
-#define MOEBIUS_QUANTISED_FORMATS(each)                                                       \
+#define MOEBIUS_QUANTISED_FORMATS(each) MOEBIUS_FLAT_FORMATS(each) MOEBIUS_GRID_FORMATS(each)
+#define MOEBIUS_FLAT_FORMATS(each)                                                            \
   each(kQ4_0) each(kQ4_1) each(kQ5_0) each(kQ5_1) each(kQ8_0)                                 \
   each(kQ2_K) each(kQ3_K) each(kQ4_K) each(kQ5_K) each(kQ6_K)                                 \
-  each(kIQ2_XXS) each(kIQ2_XS) each(kIQ2_S) each(kIQ3_XXS) each(kIQ3_S)                       \
-  each(kIQ1_S) each(kIQ1_M) each(kIQ4_NL) each(kIQ4_XS)                                       \
-  each(kTQ1_0) each(kTQ2_0) each(kMXFP4) each(kNVFP4)
+  each(kIQ4_NL) each(kIQ4_XS) each(kTQ1_0) each(kTQ2_0) each(kMXFP4) each(kNVFP4)
+#define MOEBIUS_GRID_FORMATS(each)                                                            \
+  each(kIQ2_XXS) each(kIQ2_XS) each(kIQ2_S) each(kIQ3_XXS) each(kIQ3_S) each(kIQ1_S) each(kIQ1_M)
 
 // A run of rows of one matrix.
 struct WeightRows {

@@ -154,6 +154,44 @@ struct Simd {
   static I add_pairs(I a, I b) { return _mm256_add_epi16(a, b); }
   static I sum_pairs(I acc, I pairs) { return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))); }
 
+  static I and_int(I a, I b) { return _mm256_and_si256(a, b); }
+  static I or_int(I a, I b) { return _mm256_or_si256(a, b); }
+  static I splat_byte(int n) { return _mm256_set1_epi8(static_cast<char>(n)); }
+  static I splat_word(int n) { return _mm256_set1_epi32(n); }
+  static I words_right(I v, int n) { return _mm256_srli_epi32(v, n); }
+  static I words_left(I v, int n) { return _mm256_slli_epi32(v, n); }
+  static I multiply_halves(I a, I b) { return _mm256_mullo_epi16(a, b); }
+  static I signed_lines(I codes) { return prepare_signed(codes); }
+  static I look_up(const int8_t (&table)[16], I indices) {
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table))), indices);
+  }
+  // `value` in the bytes i of each word whose bit `shift` + i is set, else 0.
+  static I bytes_where(I words, int shift, int value) {
+    const int byte = shift / 8 * 0x01010101;
+    const I spread = _mm256_shuffle_epi8(words, _mm256_add_epi32(_mm256_set1_epi32(byte), _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c)));
+    const I bits = _mm256_set1_epi32(shift % 8 == 0 ? 0x08040201 : static_cast<int>(0x80402010));
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(spread, bits), bits), splat_byte(value));
+  }
+  // The f16 in the lower half of each word.
+  static F half_floats(I words) {
+    const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1, 0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1);
+    return _mm256_cvtph_ps(_mm256_castsi256_si128(_mm256_permute4x64_epi64(_mm256_shuffle_epi8(words, order), 0x08)));
+  }
+  // 16 bytes at `offset` of each of kLanes rows: word w of row r in lane r of out[w].
+  static void gather_words(const uint8_t* const* rows, int64_t offset, I* out) {
+    const auto two = [&](int i) {
+      const auto at = [&](int r) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[r] + offset)); };
+      return _mm256_inserti128_si256(_mm256_castsi128_si256(at(i)), at(4 + i), 1);
+    };
+    const I a = two(0), b = two(1), c = two(2), d = two(3);
+    const I low_ab = _mm256_unpacklo_epi32(a, b), low_cd = _mm256_unpacklo_epi32(c, d);
+    const I high_ab = _mm256_unpackhi_epi32(a, b), high_cd = _mm256_unpackhi_epi32(c, d);
+    out[0] = _mm256_unpacklo_epi64(low_ab, low_cd);
+    out[1] = _mm256_unpackhi_epi64(low_ab, low_cd);
+    out[2] = _mm256_unpacklo_epi64(high_ab, high_cd);
+    out[3] = _mm256_unpackhi_epi64(high_ab, high_cd);
+  }
+
   // Codes of 256 weights in vectors of this level.
   static constexpr int kVectorsPerBlock = 8;
   static I code_vector(const __m256i* groups, int index) { return groups[index]; }

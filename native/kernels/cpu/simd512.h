@@ -121,6 +121,39 @@ struct Simd {
   static I add_pairs(I a, I b) { return _mm512_add_epi16(a, b); }
   static I sum_pairs(I acc, I pairs) { return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1))); }
 
+  static I and_int(I a, I b) { return _mm512_and_si512(a, b); }
+  static I or_int(I a, I b) { return _mm512_or_si512(a, b); }
+  static I splat_byte(int n) { return _mm512_set1_epi8(static_cast<char>(n)); }
+  static I splat_word(int n) { return _mm512_set1_epi32(n); }
+  static I words_right(I v, int n) { return _mm512_srli_epi32(v, static_cast<unsigned>(n)); }
+  static I words_left(I v, int n) { return _mm512_slli_epi32(v, static_cast<unsigned>(n)); }
+  static I multiply_halves(I a, I b) { return _mm512_mullo_epi16(a, b); }
+  static I signed_lines(I codes) { return _mm512_xor_si512(codes, splat_byte(-128)); }
+  static I look_up(const int8_t (&table)[16], I indices) {
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table))), indices);
+  }
+  // `value` in the bytes i of each word whose bit `shift` + i is set, else 0.
+  static I bytes_where(I words, int shift, int value) {
+    const int byte = shift / 8 * 0x01010101;
+    const I spread = _mm512_shuffle_epi8(words, _mm512_add_epi32(_mm512_set1_epi32(byte), _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0)));
+    return _mm512_maskz_mov_epi8(_mm512_test_epi8_mask(spread, _mm512_set1_epi32(shift % 8 == 0 ? 0x08040201 : static_cast<int>(0x80402010))), splat_byte(value));
+  }
+  static F half_floats(I words) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(words)); }
+  static void gather_words(const uint8_t* const* rows, int64_t offset, I* out) {
+    const auto four = [&](int i) {
+      const auto at = [&](int r) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[r] + offset)); };
+      const I half = _mm512_inserti32x4(_mm512_castsi128_si512(at(i)), at(4 + i), 1);
+      return _mm512_inserti32x4(_mm512_inserti32x4(half, at(8 + i), 2), at(12 + i), 3);
+    };
+    const I a = four(0), b = four(1), c = four(2), d = four(3);
+    const I low_ab = _mm512_unpacklo_epi32(a, b), low_cd = _mm512_unpacklo_epi32(c, d);
+    const I high_ab = _mm512_unpackhi_epi32(a, b), high_cd = _mm512_unpackhi_epi32(c, d);
+    out[0] = _mm512_unpacklo_epi64(low_ab, low_cd);
+    out[1] = _mm512_unpackhi_epi64(low_ab, low_cd);
+    out[2] = _mm512_unpacklo_epi64(high_ab, high_cd);
+    out[3] = _mm512_unpackhi_epi64(high_ab, high_cd);
+  }
+
   static constexpr int kVectorsPerBlock = 4;
   static I code_vector(const __m256i* groups, int index) {
     return _mm512_inserti64x4(_mm512_castsi256_si512(groups[2 * index]), groups[2 * index + 1], 1);

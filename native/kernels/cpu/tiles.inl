@@ -1,5 +1,5 @@
 // Expansion of weight tiles and the tile products; layouts in tiles.h. One .cc per level.
-#include "kernels/cpu/expand_formats.h"
+#include "kernels/cpu/expand_lanes.h"
 #include "kernels/cpu/float_tiles.inl"
 #include "kernels/cpu/level_ops.h"
 #include "kernels/cpu/tiles.h"
@@ -13,7 +13,6 @@ enum class TileMode {
   kOffset,  // u8 codes with kTileOffset subtracted through the column sums
   kSigned,  // s8 codes, without VNNI
 };
-constexpr int kTileOffset = Simd::kSignedOffset != 0 ? 128 : 64;
 
 template <typename Format>
 constexpr TileMode tile_mode() {
@@ -21,59 +20,89 @@ constexpr TileMode tile_mode() {
   return Format::kSigned && Simd::kSignedOffset == 0 ? TileMode::kSigned : TileMode::kOffset;
 }
 
-// rows [kLanes, 16] floats -> out [16, kLanes]
-inline void transpose_factors(const float* rows, int count, float* out) {
-  for (int begin = 0; begin < count; begin += kLanes) {
-    Simd::I values[kLanes];
-    for (int r = 0; r < kLanes; ++r) values[r] = Simd::load_int(rows + r * 16 + begin);
-    Simd::transpose(values);
-    for (int i = 0; i < kLanes; ++i) Simd::store_int(out + (begin + i) * kLanes, values[i]);
+// rows [kLanes, 16] floats -> the first `count` lines of out [16, kLanes]
+inline void transpose_factors(const float (&rows)[kLanes][16], int count, float* out) {
+  const uint8_t* pointers[kLanes];
+  for (int r = 0; r < kLanes; ++r) pointers[r] = reinterpret_cast<const uint8_t*>(rows[r]);
+  for (int begin = 0; begin < count; begin += 4) {
+    Simd::I lines[4];
+    Simd::gather_words(pointers, begin * 4, lines);
+    for (int i = 0; i < 4; ++i) Simd::store_int(out + (begin + i) * kLanes, lines[i]);
   }
+}
+
+// 256 inputs of kLanes rows, through codes row by row.
+template <typename Format>
+void expand_lines(const Grids& grids, Rows rows, uint8_t* lines) {
+  constexpr int kVectors = Simd::kVectorsPerBlock;
+  alignas(64) uint8_t codes[kLanes][256];
+  alignas(64) uint16_t indices[kLanes][32];
+  for (int r = 0; r < kLanes; ++r) store_indices<Format>(rows[r], indices[r]);
+  for (int r = 0; r < kLanes; ++r) {
+    Simd::I vectors[kVectors];
+    expand_for_lines<Format>(rows[r], indices[r], grids, vectors);
+    for (int i = 0; i < kVectors; ++i) {
+      // Offset formats move to the common offset.
+      if constexpr (!Format::kHasMin && !Format::kSigned) vectors[i] = Simd::add_bytes(vectors[i], kTileOffset - Format::kOffset);
+      Simd::store_int(codes[r] + i * (256 / kVectors), vectors[i]);
+    }
+  }
+  for (int i = 0; i < kVectors; ++i) {
+    Simd::I words[kLanes];
+    for (int r = 0; r < kLanes; ++r) words[r] = Simd::load_int(codes[r] + i * (256 / kVectors));
+    Simd::transpose(words);
+    for (int word = 0; word < kLanes; ++word) Simd::store_int(lines + line_of<Format>(i, word) * kLanes * 4, words[word]);
+  }
+}
+
+template <typename Format>
+void expand_factors(const Grids& grids, Rows rows, float* out_scales, float* out_mins) {
+  constexpr int kFactors = 256 / Format::kGroup;
+  alignas(64) float scales[kLanes][16], mins[kLanes][16];
+  for (int r = 0; r < kLanes; ++r) {
+    Expanded block;
+    Format::expand(rows[r], *grids.books, block);
+    for (int half = 0; half < kFactors / 8; ++half) {
+      _mm256_store_ps(scales[r] + 8 * half, block.scales[half]);
+      if constexpr (Format::kHasMin) _mm256_store_ps(mins[r] + 8 * half, block.mins[half]);
+    }
+  }
+  transpose_factors(scales, kFactors, out_scales);
+  if constexpr (Format::kHasMin) transpose_factors(mins, kFactors, out_mins);
 }
 
 template <QuantFormat format>
 void expand_tile(const WeightRows& rows, int64_t block_index, TileBlock* out) {
   using Format = BlockFormat<format>;
+  using Lanes = LaneFormat<format>;
   constexpr int kStep = 256 / Format::kBlockElements * Format::kBlockBytes;
-  constexpr int kFactors = 256 / Format::kGroup;
   const Grids grids = find_grids();
   const int64_t elements = rows.n_in - block_index * 256;
-  const int64_t bytes = elements / Format::kBlockElements * Format::kBlockBytes;
-  alignas(64) uint8_t codes[kLanes][256];
-  alignas(64) float scales[kLanes][16], mins[kLanes][16];
   for (int v = 0; v < kRowVectors; ++v) {
+    const uint8_t* blocks[kLanes];
+    alignas(32) uint8_t tails[kLanes][kStep];
     for (int r = 0; r < kLanes; ++r) {
       // Rows beyond the matrix repeat its last one; nobody reads their results.
       const int64_t index = v * kLanes + r < rows.n_rows ? v * kLanes + r : rows.n_rows - 1;
-      const uint8_t* p = rows.data + static_cast<size_t>(index) * rows.row_bytes + block_index * kStep;
-      alignas(32) uint8_t tail[kStep];
-      if (elements < 256) {
-        std::memset(tail, 0, sizeof tail);
-        std::memcpy(tail, p, static_cast<size_t>(bytes));
-        p = tail;
-      }
-      Expanded block;
-      Simd::I vectors[Simd::kVectorsPerBlock];
-      expand_codes<Format>(p, grids, vectors, block);
-      for (int i = 0; i < Simd::kVectorsPerBlock; ++i) {
-        // Offset formats move to the common offset.
-        if constexpr (!Format::kHasMin && !Format::kSigned) vectors[i] = Simd::add_bytes(vectors[i], kTileOffset - Format::kOffset);
-        Simd::store_int(codes[r] + i * (256 / Simd::kVectorsPerBlock), vectors[i]);
-      }
-      for (int half = 0; half < kFactors / 8; ++half) {
-        _mm256_store_ps(scales[r] + 8 * half, block.scales[half]);
-        if constexpr (Format::kHasMin) _mm256_store_ps(mins[r] + 8 * half, block.mins[half]);
-      }
+      blocks[r] = rows.data + static_cast<size_t>(index) * rows.row_bytes + block_index * kStep;
+      if (elements >= 256) continue;
+      std::memset(tails[r], 0, kStep);
+      std::memcpy(tails[r], blocks[r], static_cast<size_t>(elements / Format::kBlockElements * Format::kBlockBytes));
+      blocks[r] = tails[r];
     }
     uint8_t* lines = out->codes + v * kLanes * 256;
-    for (int begin = 0; begin < 64; begin += kLanes) {
-      Simd::I words[kLanes];
-      for (int r = 0; r < kLanes; ++r) words[r] = Simd::load_int(codes[r] + begin * 4);
-      Simd::transpose(words);
-      for (int i = 0; i < kLanes; ++i) Simd::store_int(lines + (begin + i) * kLanes * 4, words[i]);
+    float *scales = out->scales + v * kLanes * 16, *mins = out->mins + v * kLanes * 16;
+    if constexpr (!Lanes::kExists) {
+      expand_lines<Format>(grids, blocks, lines);
+      expand_factors<Format>(grids, blocks, scales, mins);
+    } else {
+      Lanes::lines(blocks, lines);
+      if constexpr (Lanes::kHasFactors) {
+        Lanes::factors(blocks, scales, mins);
+      } else {
+        expand_factors<Format>(grids, blocks, scales, mins);
+      }
     }
-    transpose_factors(scales[0], kFactors, out->scales + v * kLanes * 16);
-    if constexpr (Format::kHasMin) transpose_factors(mins[0], kFactors, out->mins + v * kLanes * 16);
   }
 }
 

@@ -1,0 +1,3 @@
+#include "kernels/cpu/simd512.h"
+
+#include "kernels/cpu/dot_grid512.inl"
