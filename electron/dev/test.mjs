@@ -41,7 +41,17 @@ function nativeConfigure(build, options) {
   return ['-S', 'native', '-B', build, ...launcher, ...options]
 }
 
-// Builds the C++ tests one way and runs each layer's program; its last line has the counts.
+// Runs a program of C++ tests; its last line has the counts.
+async function countProgram(label, command, args, env = {}) {
+  say(label)
+  const { code, output } = await execute(command, args, env)
+  const line = output.match(/(\d+) passed, (\d+) failed, (\d+) skipped\s*$/)
+  const result = line ? { passed: Number(line[1]), failed: Number(line[2]), skipped: Number(line[3]) } : { failed: 1 }
+  if (code !== 0 && !result.failed) result.failed = 1
+  count(result)
+}
+
+// Builds the C++ tests one way and runs each layer's program.
 async function nativeTests(name, options, layers) {
   const build = `native/build-${name}`
   const programs = layers.map(layer => `${layer}_tests`)
@@ -49,14 +59,43 @@ async function nativeTests(name, options, layers) {
     && (await execute('cmake', ['--build', build, '--parallel', jobs, ...(programs.length > 0 ? ['--target', ...programs] : [])])).code === 0
   if (!built) return count({ failed: 1 })
   const found = programs.length > 0 ? programs : readdirSync(join(root, build, 'test')).filter(file => /_tests(\.exe)?$/.test(file))
-  for (const program of found) {
-    say(`${name}: ${program}`)
-    const { code, output } = await execute(join(root, build, 'test', program), [])
-    const line = output.match(/(\d+) passed, (\d+) failed, (\d+) skipped\s*$/)
-    const result = line ? { passed: Number(line[1]), failed: Number(line[2]), skipped: Number(line[3]) } : { failed: 1 }
-    if (code !== 0 && !result.failed) result.failed = 1
-    count(result)
+  for (const program of found) await countProgram(`${name}: ${program}`, join(root, build, 'test', program), [])
+}
+
+// What runs on which emulated processor: all of the kernels and two families of models where
+// every level is, the choice of level and the products on processors that lack some.
+const armRuns = [
+  { cpu: 'max', levels: 'reference neon_base neon neon_i8mm', program: 'kernels_tests' },
+  { cpu: 'max', program: 'engine_tests', filter: 'deepseek2_k_formats' },
+  { cpu: 'max', program: 'engine_tests', filter: 'qwen3moe_small_block_formats' },
+  { cpu: 'max', program: 'quant_tests' },
+  { cpu: 'cortex-a76', levels: 'reference neon_base neon', program: 'kernels_tests', filter: 'levels_' },
+  { cpu: 'cortex-a76', program: 'kernels_tests', filter: 'the_largest_codes' },
+  { cpu: 'cortex-a72', levels: 'reference neon_base', program: 'kernels_tests', filter: 'levels_' },
+  { cpu: 'cortex-a72', program: 'kernels_tests', filter: 'the_largest_codes' },
+]
+
+// The ARM levels, cross-compiled and emulated. On an ARM machine the stage native has them.
+async function arm() {
+  const missing = [['aarch64-linux-gnu-g++', 'g++-aarch64-linux-gnu'], ['qemu-aarch64', 'qemu-user']].filter(([tool]) => !has(tool, '--version'))
+  if (missing.length > 0) {
+    say(`skipped: the ARM kernels need a cross compiler and qemu (Debian: apt install ${missing.map(([, name]) => name).join(' ')})`)
+    return count({ skipped: 1 })
   }
+  const build = 'native/build-arm'
+  const programs = [...new Set(armRuns.map(({ program }) => program))]
+  const built = (await execute('cmake', nativeConfigure(build, ['-DMOEBIUS_TESTS=ON', '-DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux.cmake']))).code === 0
+    && (await execute('cmake', ['--build', build, '--parallel', jobs, '--target', ...programs])).code === 0
+  if (!built) return count({ failed: 1 })
+  const waiting = [...armRuns]
+  const worker = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const { cpu, levels, program, filter = '' } = next
+      const args = ['-cpu', cpu, '-L', '/usr/aarch64-linux-gnu', join(root, build, 'test', program), ...(filter ? [filter] : [])]
+      await countProgram(`arm: ${program} ${filter} on ${cpu}`, 'qemu-aarch64', args, levels ? { MOEBIUS_EXPECTED_LEVELS: levels } : {})
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(Number(jobs), 4) }, worker))
 }
 
 // Instructions per weight of the main kernels, against the stored counts.
@@ -112,6 +151,7 @@ await main(async () => {
     types: () => verdict('types', ...tool('electron/dev/typecheck.mjs')),
     layers: () => verdict('layers', ...tool('node_modules/dependency-cruiser/bin/dependency-cruise.mjs', '--config', '.dependency-cruiser.cjs', 'electron', 'renderer')),
     native: () => nativeTests('tests', [], []),
+    arm,
     instructions: () => instructions(node),
     sanitize: () => nativeTests('sanitize', sanitizeOptions(), ['base', 'quant', 'formats', 'tokenizer', 'sampling', 'kernels']),
     unit: async () => {

@@ -1,6 +1,6 @@
 # Cross compilation for AArch64 Linux with Debian's compiler (g++-aarch64-linux-gnu), the
 # tests under qemu's user emulation (qemu-user):
-#   cmake -S native -B DIR --toolchain native/cmake/aarch64-linux.cmake -DMOEBIUS_TESTS=ON
+#   cmake -S native -B DIR -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux.cmake -DMOEBIUS_TESTS=ON
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
