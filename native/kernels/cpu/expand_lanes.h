@@ -3,6 +3,8 @@
 // of TileBlock: line i holds inputs 4 i .. 4 i + 3 of every row.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/cpu/expand_formats.h"
 #include "kernels/cpu/tiles.h"
 
@@ -15,9 +17,12 @@ constexpr int kTileOffset = Simd::kSignedOffset != 0 ? 128 : 64;
 using Rows = const uint8_t* const*;  // kLanes pointers to blocks of 256 inputs
 
 // Specialised for the formats that unpack lane by lane: lines(rows, out) writes 64 lines.
+// factors(rows, scales, mins) does the same for them where kHasFactors. kFolded: the scales of
+// the groups of 16 are part of the codes, and a scale per 32 is left.
 template <QuantFormat format>
 struct LaneFormat {
   static constexpr bool kExists = false;
+  static constexpr bool kFolded = false;
 };
 
 template <typename Format>
@@ -76,6 +81,7 @@ template <QuantFormat format>
 struct KLines {
   using Format = BlockFormat<format>;
   static constexpr bool kExists = true;
+  static constexpr bool kFolded = false;
   static void lines(Rows rows, uint8_t* out) {
     Simd::I high[8], packed[4];
     if constexpr (format == QuantFormat::kQ5_K) {
@@ -128,6 +134,7 @@ struct LaneFormat<QuantFormat::kQ5_K> : KLines<QuantFormat::kQ5_K> {};
 // Factors through the expansion of single rows, whose codes nobody asks for.
 struct RowFactors {
   static constexpr bool kExists = true;
+  static constexpr bool kFolded = false;
   static constexpr bool kHasFactors = false;
 };
 
@@ -174,10 +181,106 @@ struct TwoBitLines : RowFactors {
     }
   }
 };
+// Byte `index` of each word, in both halves of the word.
+inline Simd::I byte_in_halves(Simd::I words, int index, int mask) {
+  const Simd::I byte = Simd::and_int(Simd::words_right(words, 8 * index), Simd::splat_word(mask));
+  return Simd::or_int(byte, Simd::words_left(byte, 16));
+}
+
+struct Folded {
+  static constexpr bool kExists = true;
+  static constexpr bool kFolded = true;
+  static constexpr bool kHasFactors = true;
+};
+
+// Q2_K with the steps of its groups multiplied in: codes of at most 45.
+struct FoldedQ2K : Folded {
+  static void lines(Rows rows, uint8_t* out) {
+    Simd::I steps[4], packed[4];
+    Simd::gather_words(rows, offsetof(BlockQ2_K, scales), steps);
+#pragma GCC unroll 4
+    for (int part = 0; part < 4; ++part) {
+      Simd::gather_words(rows, offsetof(BlockQ2_K, qs) + 16 * part, packed);
+#pragma GCC unroll 4
+      for (int run = 0; run < 4; ++run) {
+        const int group = part / 2 * 8 + 2 * run + part % 2;
+        const Simd::I step = byte_in_halves(steps[group / 4], group % 4, 15);
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k)
+          Simd::store_int(out + (4 * group + k) * Simd::kLanes * 4, Simd::multiply_halves(byte_bits(packed[k], 2 * run, 2), step));
+      }
+    }
+  }
+  static void factors(Rows rows, float* scales, float* mins) {
+    Simd::I steps[4], last[4];
+    Simd::gather_words(rows, offsetof(BlockQ2_K, scales), steps);
+    Simd::gather_words(rows, sizeof(BlockQ2_K) - 16, last);
+    const Simd::F d = Simd::half_floats(last[3]), dmin = Simd::half_floats(Simd::words_right(last[3], 16));
+#pragma GCC unroll 8
+    for (int g = 0; g < 8; ++g) Simd::store(scales + g * Simd::kLanes, d);
+#pragma GCC unroll 16
+    for (int g = 0; g < 16; ++g) {
+      const Simd::I step = Simd::and_int(Simd::words_right(steps[g / 4], 8 * (g % 4) + 4), Simd::splat_word(15));
+      Simd::store(mins + g * Simd::kLanes, Simd::mul(Simd::to_float(step), dmin));
+    }
+  }
+};
+
+// Q3_K likewise: -(s - 32) * (q - 4), which spans -128 .. 124, plus 128; the scale is -d.
+struct FoldedQ3K : Folded {
+  static void steps_and_d(Rows rows, Simd::I (&steps)[4], Simd::F& d) {
+    // The twelve bytes of steps and d end the block, two bytes off the words.
+    Simd::I t[4];
+    Simd::gather_words(rows, sizeof(BlockQ3_K) - 16, t);
+    const auto join = [&](int i) { return Simd::or_int(Simd::words_right(t[i], 16), Simd::words_left(t[i + 1], 16)); };
+    const Simd::I a = join(0), b = join(1), high = join(2);
+    steps[0] = Simd::or_int(byte_bits(a, 0, 4), moved_bits(high, 0, 2, 4));
+    steps[1] = Simd::or_int(byte_bits(b, 0, 4), moved_bits(high, 2, 2, 4));
+    steps[2] = Simd::or_int(byte_bits(a, 4, 4), moved_bits(high, 4, 2, 4));
+    steps[3] = Simd::or_int(byte_bits(b, 4, 4), moved_bits(high, 6, 2, 4));
+    d = Simd::half_floats(Simd::words_right(t[3], 16));
+  }
+  static void lines(Rows rows, uint8_t* out) {
+    Simd::I steps[4], packed[4], mask[8];
+    Simd::F d;
+    steps_and_d(rows, steps, d);
+    Simd::gather_words(rows, offsetof(BlockQ3_K, hmask), mask);
+    Simd::gather_words(rows, offsetof(BlockQ3_K, hmask) + 16, mask + 4);
+    const Simd::I even = Simd::splat_word(0x00ff00ff), odd = Simd::splat_word(static_cast<int>(0xff00ff00u));
+#pragma GCC unroll 4
+    for (int part = 0; part < 4; ++part) {
+      Simd::gather_words(rows, offsetof(BlockQ3_K, qs) + 16 * part, packed);
+#pragma GCC unroll 4
+      for (int run = 0; run < 4; ++run) {
+        const int group = part / 2 * 8 + 2 * run + part % 2;
+        const Simd::I step = byte_in_halves(steps[group / 4], group % 4, 63);
+        // (32 - s) * q + 4 s, byte by byte.
+        const Simd::I factor = Simd::sub_pairs(Simd::splat_word(0x00200020), step);
+        const Simd::I start = Simd::words_left(Simd::or_int(step, Simd::words_left(step, 8)), 2);
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k) {
+          const Simd::I q = Simd::or_int(byte_bits(packed[k], 2 * run, 2), moved_bits(mask[part % 2 * 4 + k], part / 2 * 4 + run, 1, 2));
+          const Simd::I low = Simd::and_int(Simd::multiply_halves(Simd::and_int(q, even), factor), even);
+          const Simd::I high = Simd::multiply_halves(Simd::and_int(q, odd), factor);
+          Simd::store_int(out + (4 * group + k) * Simd::kLanes * 4, Simd::sum_bytes(Simd::or_int(low, high), start));
+        }
+      }
+    }
+  }
+  static void factors(Rows rows, float* scales, float*) {
+    Simd::I steps[4];
+    Simd::F d;
+    steps_and_d(rows, steps, d);
+    for (int g = 0; g < 8; ++g) Simd::store(scales + g * Simd::kLanes, Simd::sub(Simd::zero(), d));
+  }
+};
+
+// Without VNNI larger codes would cost more than the scales.
+constexpr bool kFoldSteps = Simd::kSignedOffset != 0;
 template <>
-struct LaneFormat<QuantFormat::kQ2_K> : TwoBitLines<QuantFormat::kQ2_K, offsetof(BlockQ2_K, qs)> {};
+struct LaneFormat<QuantFormat::kQ2_K> : std::conditional_t<kFoldSteps, FoldedQ2K, TwoBitLines<QuantFormat::kQ2_K, offsetof(BlockQ2_K, qs)>> {};
 template <>
-struct LaneFormat<QuantFormat::kQ3_K> : TwoBitLines<QuantFormat::kQ3_K, offsetof(BlockQ3_K, qs)> {};
+struct LaneFormat<QuantFormat::kQ3_K> : std::conditional_t<kFoldSteps, FoldedQ3K, TwoBitLines<QuantFormat::kQ3_K, offsetof(BlockQ3_K, qs)>> {};
 template <>
 struct LaneFormat<QuantFormat::kTQ2_0> : TwoBitLines<QuantFormat::kTQ2_0, offsetof(BlockTQ2_0, qs)> {};
 

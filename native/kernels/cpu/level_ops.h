@@ -53,10 +53,10 @@ using DotRows = void (*)(const WeightRows&, const ActivationBlock* const* column
 using FloatDotRows = void (*)(const WeightRows&, const float* const* columns, int n_columns,
                               float* out, int64_t out_stride);
 
-// How the codes of an expanded tile are grouped: one scale (and min) per 32 or 16 inputs.
+// How the codes of an expanded tile are grouped: one scale per 32 or 16 inputs.
 struct CodeForm {
   int group = 0;
-  bool has_min = false;  // codes below 128 as they are; else 128 above their value
+  int min_group = 0;  // inputs that share a min, and codes below 128 as they are; 0: codes 128 above their value
 };
 
 struct LevelOps {

@@ -123,6 +123,8 @@ struct Simd {
 
   static I and_int(I a, I b) { return _mm512_and_si512(a, b); }
   static I or_int(I a, I b) { return _mm512_or_si512(a, b); }
+  static I sub_pairs(I a, I b) { return _mm512_sub_epi16(a, b); }
+  static I sum_bytes(I a, I b) { return _mm512_add_epi8(a, b); }
   static I splat_byte(int n) { return _mm512_set1_epi8(static_cast<char>(n)); }
   static I splat_word(int n) { return _mm512_set1_epi32(n); }
   static I words_right(I v, int n) { return _mm512_srli_epi32(v, static_cast<unsigned>(n)); }

@@ -160,7 +160,7 @@ inline void add_dots(const uint8_t* codes, const ColumnBlock& x, int line, Simd:
 }
 
 // c[column][row] += for kVectors vectors of rows and kColumns columns over 256 inputs.
-template <int kGroup, TileMode mode, int kMaxCode, int kColumns>
+template <int kGroup, int kMinGroup, TileMode mode, int kMaxCode, int kColumns>
 inline void multiply_block(const TileBlock& tile, int first_vector, const ColumnBlock& x, float* c) {
   constexpr int kVectors = Simd::kTileVectors, kSteps = kGroup / 4;
   const uint8_t* codes = tile.codes + first_vector * kLanes * 256;
@@ -186,10 +186,13 @@ inline void multiply_block(const TileBlock& tile, int first_vector, const Column
       for (int i = 0; i < kColumns; ++i)
         sums[v][i] = Simd::fma(Simd::to_float(dots[v][i]), Simd::mul(scale, Simd::set1(x.scales[g * kGroup / 32][i])), sums[v][i]);
       if constexpr (mode == TileMode::kMins) {
-        const Simd::F min = Simd::load(mins + v * kLanes * 16 + g * kLanes);
+#pragma GCC unroll 2
+        for (int m = g * kGroup / kMinGroup; m < (g + 1) * kGroup / kMinGroup; ++m) {
+          const Simd::F min = Simd::load(mins + v * kLanes * 16 + m * kLanes);
 #pragma GCC unroll 6
-        for (int i = 0; i < kColumns; ++i)
-          sums[v][i] = Simd::fnma(min, Simd::set1(kGroup == 32 ? x.sums32[g][i] : x.sums16[g][i]), sums[v][i]);
+          for (int i = 0; i < kColumns; ++i)
+            sums[v][i] = Simd::fnma(min, Simd::set1(kMinGroup == 32 ? x.sums32[m][i] : x.sums16[m][i]), sums[v][i]);
+        }
       }
     }
   }
@@ -199,7 +202,7 @@ inline void multiply_block(const TileBlock& tile, int first_vector, const Column
     for (int i = 0; i < kColumns; ++i) Simd::store(c + i * kTileRows + (first_vector + v) * kLanes, sums[v][i]);
 }
 
-template <int kGroup, TileMode mode, int kMaxCode>
+template <int kGroup, int kMinGroup, TileMode mode, int kMaxCode>
 void multiply_tile(const TileBlock& tile, const PanelBlock& x, int64_t n_columns, Upcoming next, float* c) {
   const ColumnBlock* columns = x.panels + x.block;
   // Evenly over the columns: a burst would hold up the loads of the kernel itself.
@@ -211,12 +214,12 @@ void multiply_tile(const TileBlock& tile, const PanelBlock& x, int64_t n_columns
     next.bytes -= fetch_now;
     for (int v = 0; v < kRowVectors; v += Simd::kTileVectors) {
       switch (n_columns - i) {
-        case 1: multiply_block<kGroup, mode, kMaxCode, 1>(tile, v, *columns, c); break;
-        case 2: multiply_block<kGroup, mode, kMaxCode, 2>(tile, v, *columns, c); break;
-        case 3: multiply_block<kGroup, mode, kMaxCode, 3>(tile, v, *columns, c); break;
-        case 4: multiply_block<kGroup, mode, kMaxCode, 4>(tile, v, *columns, c); break;
-        case 5: multiply_block<kGroup, mode, kMaxCode, 5>(tile, v, *columns, c); break;
-        default: multiply_block<kGroup, mode, kMaxCode, 6>(tile, v, *columns, c); break;
+        case 1: multiply_block<kGroup, kMinGroup, mode, kMaxCode, 1>(tile, v, *columns, c); break;
+        case 2: multiply_block<kGroup, kMinGroup, mode, kMaxCode, 2>(tile, v, *columns, c); break;
+        case 3: multiply_block<kGroup, kMinGroup, mode, kMaxCode, 3>(tile, v, *columns, c); break;
+        case 4: multiply_block<kGroup, kMinGroup, mode, kMaxCode, 4>(tile, v, *columns, c); break;
+        case 5: multiply_block<kGroup, kMinGroup, mode, kMaxCode, 5>(tile, v, *columns, c); break;
+        default: multiply_block<kGroup, kMinGroup, mode, kMaxCode, 6>(tile, v, *columns, c); break;
       }
     }
   }
@@ -268,8 +271,9 @@ void fill_format(LevelOps& ops) {
   using Format = BlockFormat<format>;
   static_assert(!Format::kHasMin || Format::kMaxCode < 128);
   ops.expand_tile[static_cast<int>(format)] = expand_tile<format>;
-  ops.code_form[static_cast<int>(format)] = {Format::kGroup, Format::kHasMin};
-  ops.multiply_tile[static_cast<int>(format)] = multiply_tile<Format::kGroup, tile_mode<Format>(), Format::kMaxCode>;
+  constexpr int kGroup = LaneFormat<format>::kFolded ? 32 : Format::kGroup;
+  ops.code_form[static_cast<int>(format)] = {kGroup, Format::kHasMin ? Format::kGroup : 0};
+  ops.multiply_tile[static_cast<int>(format)] = multiply_tile<kGroup, Format::kGroup, tile_mode<Format>(), Format::kMaxCode>;
 }
 }  // namespace
 

@@ -18,10 +18,15 @@ void expand_signed_tile(const WeightRows& rows, int64_t block, TileBlock* out) {
 template <typename Registers, typename Vector, const LevelOps& (*vector_ops)(), int kFormat>
 void fill_amx_format(LevelOps& ops) {
   if (ops.expand_tile[kFormat] == nullptr) return;
-  const auto [group, has_min] = ops.code_form[kFormat];
-  if (!has_min) ops.expand_tile[kFormat] = expand_signed_tile<vector_ops, kFormat>;
-  ops.multiply_tile[kFormat] = group == 32 ? (has_min ? AmxProduct<Registers, Vector, 32, true>::multiply : AmxProduct<Registers, Vector, 32, false>::multiply)
-                                           : (has_min ? AmxProduct<Registers, Vector, 16, true>::multiply : AmxProduct<Registers, Vector, 16, false>::multiply);
+  const auto [group, min_group] = ops.code_form[kFormat];
+  if (min_group == 0) ops.expand_tile[kFormat] = expand_signed_tile<vector_ops, kFormat>;
+  if (group == 32) {
+    ops.multiply_tile[kFormat] = min_group == 0    ? AmxProduct<Registers, Vector, 32, false>::multiply
+                                 : min_group == 16 ? AmxProduct<Registers, Vector, 32, true, 16>::multiply
+                                                   : AmxProduct<Registers, Vector, 32, true>::multiply;
+  } else {
+    ops.multiply_tile[kFormat] = min_group == 0 ? AmxProduct<Registers, Vector, 16, false>::multiply : AmxProduct<Registers, Vector, 16, true>::multiply;
+  }
 }
 
 template <typename Registers, typename Vector, const LevelOps& (*vector_ops)()>

@@ -62,7 +62,7 @@ inline void make_signed(TileBlock* tile) {
   for (uint8_t& code : tile->codes) code ^= 0x80;
 }
 
-template <typename Registers, typename Vector, int kGroup, bool kHasMin>
+template <typename Registers, typename Vector, int kGroup, bool kHasMin, int kMinGroup = kGroup>
 class AmxProduct {
  public:
   // c[column, 32] += tile x columns (LevelOps::multiply_tile).
@@ -131,7 +131,7 @@ class AmxProduct {
   // What scales the sums of up to 16 columns.
   struct Factors {
     float scales[kRegisterRows][8];
-    float sums[kRegisterRows][kGroups];  // only for mins
+    float sums[kRegisterRows][256 / kMinGroup];  // only for mins
   };
   struct alignas(64) Sums {
     int32_t values[kRegisterRows][kLanes];  // [columns, weight rows]
@@ -143,7 +143,7 @@ class AmxProduct {
     for (int i = 0; i < n_columns; ++i) {
       const AmxColumn& x = columns[i * stride];
       std::memcpy(factors.scales[i], x.scales, sizeof x.scales);
-      if constexpr (kHasMin) std::memcpy(factors.sums[i], kGroup == 32 ? x.sums32 : x.sums16, sizeof factors.sums[i]);
+      if constexpr (kHasMin) std::memcpy(factors.sums[i], kMinGroup == 32 ? x.sums32 : x.sums16, sizeof factors.sums[i]);
     }
     for (int64_t first_row = 0; first_row < kTileRows; first_row += kLanes)
       multiply_rows<kFull>(tile, first_row, columns, stride, factors, n_columns, c + first_row);
@@ -164,8 +164,10 @@ class AmxProduct {
         sums[i] = Vector::fma(Vector::to_float(Vector::load_aligned(from.values[i])), factor, sums[i]);
       });
       if constexpr (kHasMin) {
-        const F min = Vector::load(mins + g * kLanes);
-        for_columns<kFull>(n_columns, [&]<int i>() MOEBIUS_INLINE { sums[i] = Vector::fnma(min, Vector::set1(factors.sums[i][g]), sums[i]); });
+        for (int m = g * kGroup / kMinGroup; m < (g + 1) * kGroup / kMinGroup; ++m) {
+          const F min = Vector::load(mins + m * kLanes);
+          for_columns<kFull>(n_columns, [&]<int i>() MOEBIUS_INLINE { sums[i] = Vector::fnma(min, Vector::set1(factors.sums[i][m]), sums[i]); });
+        }
       }
     };
     start<0>(columns, stride, weights, 0, dots);
@@ -227,7 +229,8 @@ class AmxProduct {
           const AmxColumn& x = columns[i * stride];
           sums[i] = Vector::fma(Vector::to_float(dots[i]), Vector::mul(row_scale, Vector::set1(x.scales[g * kGroup / 32])), sums[i]);
           if constexpr (kHasMin)
-            sums[i] = Vector::fnma(Vector::load(mins + g * kLanes), Vector::set1(kGroup == 32 ? x.sums32[g] : x.sums16[g]), sums[i]);
+            for (int m = g * kGroup / kMinGroup; m < (g + 1) * kGroup / kMinGroup; ++m)
+              sums[i] = Vector::fnma(Vector::load(mins + m * kLanes), Vector::set1(kMinGroup == 32 ? x.sums32[m] : x.sums16[m]), sums[i]);
         }
       }
 #pragma GCC unroll 4
