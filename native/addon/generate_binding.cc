@@ -24,6 +24,7 @@ struct GenerateArguments {
   std::vector<int32_t> stop_ids;
   bool stop_at_end_of_generation = true;
   bool print_special = false;
+  DraftSettings draft;
   std::string grammar;
   std::string json_schema;
 };
@@ -88,6 +89,8 @@ GenerateArguments read_request(const Napi::Value& value) {
   request.stop_ids = read_tokens(reader.value("stopIds"), "request.stopIds");
   request.stop_at_end_of_generation = reader.boolean("stopAtEndOfGeneration");
   request.print_special = reader.boolean("printSpecial");
+  request.draft.mode = draft_mode_by_name(reader.string("draftMode").c_str());
+  request.draft.n_tokens = reader.integer("draftTokens", 1, DraftSettings::kMaxTokens);
   request.grammar = reader.string("grammar");
   request.json_schema = reader.string("jsonSchema");
   read_truncation(reader, request.sampler);
@@ -117,6 +120,7 @@ GenerateRequest make_request(const GenerateArguments& arguments, const SessionSt
   request.stop_ids = arguments.stop_ids;
   request.stop_at_end_of_generation = arguments.stop_at_end_of_generation;
   request.print_special = arguments.print_special;
+  request.draft = arguments.draft;
   request.on_prompt_progress = [events](const PromptProgress& progress) { events->prompt_progress(progress); };
   request.on_token = [events](const TokenEvent& token) { events->token(token); };
   request.on_end = [events](const GenerateEnd& end) { events->end(end); };

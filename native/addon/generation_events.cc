@@ -7,6 +7,20 @@
 #include "base/error.h"
 
 namespace moebius::addon {
+namespace {
+
+Napi::Object draft_to_js(Napi::Env env, const DraftStats& draft) {
+  return ObjectWriter(env)
+      .set("isOn", draft.is_on)
+      .set("reason", draft_reason_name(draft.reason))
+      .set("steps", draft.steps)
+      .set("drafted", draft.drafted)
+      .set("accepted", draft.accepted)
+      .set("predictedSpeedup", draft.predicted_speedup)
+      .object();
+}
+
+}  // namespace
 
 void GenerationEvents::prompt_progress(const PromptProgress& progress) {
   {
@@ -105,6 +119,7 @@ Napi::Object GenerationEvents::end_to_js(Napi::Env env, const GenerateEnd& end) 
       .set("promptMs", end.stats.prompt_ms)
       .set("decodeMs", end.stats.decode_ms)
       .set("firstTokenMs", end.stats.first_token_ms)
+      .set("draft", draft_to_js(env, end.stats.draft))
       .object();
 }
 

@@ -167,6 +167,8 @@ export interface GenerateRequest {
   stopIds: Int32Array
   stopAtEndOfGeneration: boolean
   printSpecial: boolean
+  draftMode: 'off' | 'auto' | 'always'  // guess with the model's multi-token-prediction layer; the answer is the same
+  draftTokens: number          // guesses for one step, 1 to 8
   grammar: string              // '' for none; excludes jsonSchema
   jsonSchema: string
   temperature: number
@@ -220,6 +222,16 @@ export interface GenerateEnd {
   promptMs: number
   decodeMs: number
   firstTokenMs: number
+  draft: DraftStats
+}
+
+export interface DraftStats {
+  isOn: boolean                // at the end
+  reason: 'not_asked' | 'no_draft_layer' | 'always' | 'measuring' | 'gains' | 'no_gain' | 'failed'
+  steps: number                // decode steps with guesses
+  drafted: number              // tokens guessed
+  accepted: number             // of those, put to use
+  predictedSpeedup: number     // by the last measurements; 0 while unknown
 }
 
 export interface RoutingPhase {

@@ -36,8 +36,8 @@ class SessionObserver final : public RoutingObserver {
   void step_begins(const RoutingStep& step) override {
     if (mode_ == Mode::kLive) trace_->step_begins(step);
   }
-  void step_ends(bool succeeded) override {
-    if (mode_ == Mode::kLive) trace_->step_ends(succeeded);
+  void step_ends(int64_t n_rows) override {
+    if (mode_ == Mode::kLive) trace_->step_ends(n_rows);
   }
   void layer_routed(const RoutingBatch& batch) override {
     if (mode_ == Mode::kLive) trace_->layer_routed(batch);

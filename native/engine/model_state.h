@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "engine/draft_history.h"
 #include "engine/engine.h"
 #include "formats/gguf_model_file.h"
 #include "kernels/backend.h"
@@ -45,16 +46,25 @@ struct Session::State {
   std::vector<int32_t> tokens;
   mutable std::mutex tokens_mutex;
   mutable std::atomic<bool> in_use{false};
+  DraftHistory drafts;  // of the MTP layer; the current user's
+  // Waits to be told how many rows of a step with drafts count (step.h).
+  std::shared_ptr<RoutingObserver> open_observer;
 
   Model::State& model_state() const { return model->state(); }
   int64_t position() const { return static_cast<int64_t>(tokens.size()); }
   void set_tokens(std::vector<int32_t> all) {
     const std::lock_guard<std::mutex> lock(tokens_mutex);
     tokens = std::move(all);
+    drafts.clear();
   }
   void resize(int64_t n) {
     const std::lock_guard<std::mutex> lock(tokens_mutex);
     tokens.resize(static_cast<size_t>(n));
+    drafts.truncate(n);
+  }
+  void append(std::span<const int32_t> more) {
+    const std::lock_guard<std::mutex> lock(tokens_mutex);
+    tokens.insert(tokens.end(), more.begin(), more.end());
   }
 };
 

@@ -12,12 +12,24 @@
 #include <vector>
 
 #include "base/error.h"
+#include "engine/draft_rule.h"
 #include "sampling/sampler.h"
 
 namespace moebius {
 
+class Drafter;
 class Model;
 class Session;
+
+// Speculation: tokens guessed by the model's multi-token-prediction layer are evaluated
+// together with the last one, and reported as far as the sampler chooses them as well. The
+// answer is the same, token for token, with every setting.
+struct DraftSettings {
+  static constexpr int64_t kMaxTokens = 8;
+  DraftMode mode = DraftMode::kOff;
+  int64_t n_tokens = 1;              // guesses for one step, 1 to kMaxTokens
+  std::shared_ptr<Drafter> drafter;  // null: the model's own layer
+};
 
 struct PromptProgress {
   int64_t tokens_done = 0;  // cached ones included
@@ -33,7 +45,7 @@ struct TokenEvent {
   std::string text;  // text completed by this token, valid UTF-8, possibly empty
   float logprob = 0;
   std::vector<TokenProbability> top;  // SamplerSettings::n_probs of them
-  double ms = 0;                      // of the step that made it
+  double ms = 0;  // of the step that made it; 0 for a draft that came true in an earlier token's step
 };
 
 enum class EndReason {
@@ -44,6 +56,15 @@ enum class EndReason {
 };
 const char* end_reason_name(EndReason reason);  // "stop", "length", "cancelled", "error"
 
+struct DraftStats {
+  bool is_on = false;  // at the end
+  DraftReason reason = DraftReason::kNotAsked;
+  int64_t steps = 0;     // decode steps with drafts
+  int64_t drafted = 0;   // tokens guessed
+  int64_t accepted = 0;  // of those, evaluated rows that were put to use
+  double predicted_speedup = 0;  // 0 while unknown
+};
+
 struct GenerateStats {
   int64_t prompt_tokens = 0;  // all
   int64_t cached_tokens = 0;  // of those, not evaluated again
@@ -52,6 +73,7 @@ struct GenerateStats {
   int64_t generated_tokens = 0;
   double decode_ms = 0;       // from the first token to the last
   double first_token_ms = 0;  // from submit
+  DraftStats draft;
 };
 
 struct GenerateEnd {
@@ -74,6 +96,7 @@ struct GenerateRequest {
   std::vector<int32_t> stop_ids;
   bool stop_at_end_of_generation = true;  // of the tokenizer
   bool print_special = false;             // text of control tokens in TokenEvent::text
+  DraftSettings draft;
 
   std::function<void(const PromptProgress&)> on_prompt_progress;
   std::function<void(const TokenEvent&)> on_token;

@@ -138,6 +138,7 @@ void Session::shift(int64_t begin, int64_t end) {
   std::vector<int32_t> kept = session.tokens;
   kept.erase(kept.begin() + begin, kept.begin() + end);
   session.resize(begin);  // rows behind are not to be trusted until all are rotated
+  session.drafts.clear();
   OpContext op = model.begin_step(Phase::kPrefill);
   const int64_t n_after = static_cast<int64_t>(kept.size());
   session.cache->move_down(end, n, begin);
@@ -165,6 +166,7 @@ std::shared_ptr<Session> Session::fork(int64_t n, SessionOptions options) const 
                                                     number(state_->position()), number(n)));
   copy->state_->cache->copy_from(*state_->cache, n);
   copy->state_->tokens.assign(state_->tokens.begin(), state_->tokens.begin() + n);
+  copy->state_->drafts.copy_from(state_->drafts, n, config.hidden_size);
   return copy;
 }
 

@@ -1,8 +1,11 @@
-// A snapshot file: header, tokens, then the rows of every cache array in order.
+// A snapshot file: header, tokens, the rows of every cache array in order, and the positions
+// that the MTP layer's rows were made of.
 //   "MBSN" u32 version | u32 header bytes | identity, layout, cache format as text
-//   u64 n_tokens | u32 n_arrays | u64 row bytes each | i32 tokens | rows | u64 checksum
+//   u64 n_tokens | u32 n_arrays | u64 row bytes each | i32 tokens | rows
+//   u64 n_draft_rows | i32 position each | u64 checksum
 // All little-endian. The checksum is over everything before it; it finds damage, while a
 // forged file can at worst restore wrong numbers: every size is checked against the session.
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -18,7 +21,7 @@ namespace moebius {
 namespace {
 
 constexpr char kMagic[4] = {'M', 'B', 'S', 'N'};
-constexpr uint32_t kLayoutVersion = 1;
+constexpr uint32_t kLayoutVersion = 2;
 
 std::filesystem::path utf8_path(const std::string& path) {
   return std::filesystem::path(std::u8string(path.begin(), path.end()));
@@ -45,7 +48,7 @@ class Checksum {
 
 // Everything but the checksum, in file order, as pieces of memory.
 struct Pieces {
-  std::string head;
+  std::string head, tail;
   std::vector<std::pair<const void*, size_t>> parts;
   uint64_t bytes() const {
     uint64_t sum = 0;
@@ -89,6 +92,12 @@ Pieces pieces_of(const Session::State& session) {
   pieces.parts.emplace_back(session.tokens.data(), session.tokens.size() * sizeof(int32_t));
   for (const CacheRows* rows : session.cache->arrays())
     pieces.parts.emplace_back(rows->data(), rows->row_bytes() * session.tokens.size());
+  // The layer may be a row ahead of the tokens: that row's token is not evaluated yet.
+  for (const int32_t position : session.drafts.positions())
+    if (position + 1 < session.position()) append(pieces.tail, position);
+  const uint64_t n_rows = pieces.tail.size() / sizeof(int32_t);
+  pieces.tail.insert(0, reinterpret_cast<const char*>(&n_rows), sizeof n_rows);
+  pieces.parts.emplace_back(pieces.tail.data(), pieces.tail.size());
   return pieces;
 }
 
@@ -97,9 +106,29 @@ Pieces pieces_of(const Session::State& session) {
               "Start the conversation again; the text itself is not lost.");
 }
 
-// The tokens of a file whose every size fits this session; `rows` is where its rows begin.
-std::vector<int32_t> checked_tokens(const Session::State& session, const MappedFile& file,
-                                    const uint8_t*& rows) {
+// What a file holds whose every size fits the session; `rows` is where its rows begin.
+struct Contents {
+  std::vector<int32_t> tokens, draft_positions;
+  const uint8_t* rows;
+};
+
+// [begin, end of file) without the checksum: the MTP layer's rows.
+std::vector<int32_t> checked_draft_positions(const MappedFile& file, uint64_t begin, uint64_t n_tokens) {
+  uint64_t n_rows = 0;
+  if (begin + 2 * sizeof(uint64_t) <= file.size()) std::memcpy(&n_rows, file.data() + begin, sizeof n_rows);
+  const uint64_t n_bytes = begin + 2 * sizeof(uint64_t) + std::min(n_rows, n_tokens) * sizeof(int32_t);
+  if (file.size() != n_bytes || n_rows > n_tokens)
+    refuse(file.path(), format_text("expected %llu bytes, got %zu", static_cast<unsigned long long>(n_bytes), file.size()));
+  std::vector<int32_t> positions(n_rows);
+  if (n_rows > 0) std::memcpy(positions.data(), file.data() + begin + sizeof n_rows, n_rows * sizeof(int32_t));
+  for (size_t i = 0; i < positions.size(); ++i)
+    if (positions[i] < 0 || positions[i] >= static_cast<int64_t>(n_tokens) ||
+        (i > 0 && positions[i] <= positions[i - 1]))
+      refuse(file.path(), "its draft rows are out of order");
+  return positions;
+}
+
+Contents checked_contents(const Session::State& session, const MappedFile& file) {
   const std::string& path = file.path();
   const std::string expected = identity_head(session);
   const uint64_t fixed = expected.size() + sizeof(uint64_t);
@@ -118,21 +147,19 @@ std::vector<int32_t> checked_tokens(const Session::State& session, const MappedF
     refuse(path, format_text("its %llu tokens do not fit a context length of %lld",
                              static_cast<unsigned long long>(n_tokens),
                              static_cast<long long>(session.options.max_seq_len)));
-  const uint64_t n_bytes =
-      fixed + n_tokens * sizeof(int32_t) + session.cache->bytes_for(static_cast<int64_t>(n_tokens));
-  if (file.size() != n_bytes + sizeof(uint64_t))
-    refuse(path, format_text("expected %llu bytes, got %zu", static_cast<unsigned long long>(n_bytes + 8),
-                             file.size()));
-  std::vector<int32_t> tokens(n_tokens);
-  if (n_tokens > 0) std::memcpy(tokens.data(), file.data() + fixed, n_tokens * sizeof(int32_t));
-  check_token_ids(session.model_state(), tokens);
-  rows = file.data() + fixed + n_tokens * sizeof(int32_t);
-  return tokens;
+  const uint64_t rows_begin = fixed + n_tokens * sizeof(int32_t);
+  const uint64_t rows_end = rows_begin + session.cache->bytes_for(static_cast<int64_t>(n_tokens));
+  Contents contents{std::vector<int32_t>(n_tokens), checked_draft_positions(file, rows_end, n_tokens),
+                    file.data() + rows_begin};
+  if (n_tokens > 0) std::memcpy(contents.tokens.data(), file.data() + fixed, n_tokens * sizeof(int32_t));
+  check_token_ids(session.model_state(), contents.tokens);
+  return contents;
 }
 
 // Summed in the pieces that were written, so that both sides walk the same words.
 uint64_t checksum_of(const Session::State& session, const MappedFile& file, uint64_t head_bytes,
-                     uint64_t n_tokens) {
+                     const Contents& contents) {
+  const uint64_t n_tokens = contents.tokens.size();
   Checksum checksum;
   const uint8_t* at = file.data();
   const auto take = [&](uint64_t bytes) {
@@ -142,6 +169,7 @@ uint64_t checksum_of(const Session::State& session, const MappedFile& file, uint
   take(head_bytes);
   take(n_tokens * sizeof(int32_t));
   for (const CacheRows* rows : session.cache->arrays()) take(rows->row_bytes() * n_tokens);
+  take(sizeof(uint64_t) + contents.draft_positions.size() * sizeof(int32_t));
   return checksum.value();
 }
 
@@ -176,19 +204,19 @@ void Session::restore_snapshot(const std::string& path) {
   State& session = *state_;
   const SessionUse use(session);
   const MappedFile file(path);
-  const uint8_t* rows = nullptr;
-  std::vector<int32_t> tokens = checked_tokens(session, file, rows);
+  Contents contents = checked_contents(session, file);
   const uint64_t head_bytes = identity_head(session).size() + sizeof(uint64_t);
   uint64_t stored;
   std::memcpy(&stored, file.data() + file.size() - sizeof stored, sizeof stored);
-  if (stored != checksum_of(session, file, head_bytes, tokens.size()))
+  if (stored != checksum_of(session, file, head_bytes, contents))
     refuse(path, "its checksum is wrong: the file is damaged");
   for (CacheRows* array : session.cache->arrays()) {
-    const size_t bytes = array->row_bytes() * tokens.size();
-    if (bytes > 0) std::memcpy(array->row(0), rows, bytes);
-    rows += bytes;
+    const size_t bytes = array->row_bytes() * contents.tokens.size();
+    if (bytes > 0) std::memcpy(array->row(0), contents.rows, bytes);
+    contents.rows += bytes;
   }
-  session.set_tokens(std::move(tokens));
+  session.set_tokens(std::move(contents.tokens));
+  session.drafts.set_positions(std::move(contents.draft_positions));
 }
 
 }  // namespace moebius

@@ -1,5 +1,8 @@
 #include "engine/step.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/error.h"
 
 namespace moebius {
@@ -45,9 +48,29 @@ void announce(std::span<const StepPart> parts, Phase phase) {
   }
 }
 
+// Which drafts count is known later: the observer hears it from close_step().
 void conclude(std::span<const StepPart> parts, bool succeeded) {
-  for (const StepPart& part : parts)
-    if (part.session->routing_observer != nullptr) part.session->routing_observer->step_ends(succeeded);
+  for (const StepPart& part : parts) {
+    Session::State& session = *part.session;
+    if (succeeded && part.n_drafts > 0)
+      session.open_observer = session.routing_observer;
+    else if (session.routing_observer != nullptr)
+      session.routing_observer->step_ends(succeeded ? static_cast<int64_t>(part.tokens.size()) : 0);
+  }
+}
+
+// Hands the rows after the final norm to the parts that asked for theirs.
+HiddenObserver final_hidden_copier(const ModelConfig& config, std::span<const StepPart> parts,
+                                   const HiddenObserver* next) {
+  return [&config, parts, next](int64_t index, const float* rows, int64_t n_tokens) {
+    if (next != nullptr && *next) (*next)(index, rows, n_tokens);
+    if (index != config.n_layers) return;
+    for (const StepPart& part : parts) {
+      const int64_t n = static_cast<int64_t>(part.tokens.size()) * config.hidden_size;
+      if (part.final_hidden != nullptr) std::copy_n(rows, n, part.final_hidden);
+      rows += n;
+    }
+  };
 }
 
 }  // namespace
@@ -74,7 +97,11 @@ void run_step(Model::State& model, std::span<const StepPart> parts, const StepOp
   batch.logit_rows = rows.logit_rows;
   batch.mla_form = options.mla_form;
   batch.cancel = options.cancel;
-  batch.hidden_observer = options.hidden_observer;
+  const bool copies_hidden =
+      std::any_of(parts.begin(), parts.end(), [](const StepPart& part) { return part.final_hidden != nullptr; });
+  const HiddenObserver copier =
+      copies_hidden ? final_hidden_copier(model.decoder.config, parts, options.hidden_observer) : HiddenObserver{};
+  batch.hidden_observer = copies_hidden ? &copier : options.hidden_observer;
   const int64_t vocab_size = model.decoder.config.vocab_size;
   announce(parts, options.phase);
   try {
@@ -84,11 +111,16 @@ void run_step(Model::State& model, std::span<const StepPart> parts, const StepOp
     conclude(parts, /*succeeded=*/false);
     throw;
   }
-  for (const StepPart& part : parts) {
-    const std::lock_guard<std::mutex> tokens_lock(part.session->tokens_mutex);
-    part.session->tokens.insert(part.session->tokens.end(), part.tokens.begin(), part.tokens.end());
-  }
+  for (const StepPart& part : parts)
+    part.session->append(part.tokens.first(part.tokens.size() - static_cast<size_t>(part.n_drafts)));
   conclude(parts, /*succeeded=*/true);
+}
+
+void keep_draft(Session::State& session, int32_t token) { session.append({&token, 1}); }
+
+void close_step(Session::State& session, int64_t n_rows) {
+  const std::shared_ptr<RoutingObserver> observer = std::exchange(session.open_observer, nullptr);
+  if (observer != nullptr) observer->step_ends(n_rows);
 }
 
 void check_token_ids(const Model::State& model, std::span<const int32_t> tokens) {

@@ -64,6 +64,11 @@ void run_layer(ForwardPass& pass, int64_t layer) {
   if (pass.layer_config(layer).is_moe) ++pass.moe_layer;
 }
 
+void copy_rows(const Rows& from, std::span<const int64_t> wanted, const Rows& to) {
+  for (size_t i = 0; i < wanted.size(); ++i)
+    std::copy_n(from.row(wanted[i]), from.n, to.row(static_cast<int64_t>(i)));
+}
+
 // Head over the wanted rows only: normed holds all of them.
 void write_logits(ForwardPass& pass, const Rows& normed, const Linear& head, const Rows& logits) {
   const std::span<const int64_t> wanted = pass.batch.logit_rows;
@@ -71,8 +76,7 @@ void write_logits(ForwardPass& pass, const Rows& normed, const Linear& head, con
   Rows selected = normed;
   if (static_cast<int64_t>(wanted.size()) != normed.n_rows) {
     selected = pass.op.rows(static_cast<int64_t>(wanted.size()), normed.n);
-    for (size_t i = 0; i < wanted.size(); ++i)
-      std::copy_n(normed.row(wanted[i]), normed.n, selected.row(static_cast<int64_t>(i)));
+    copy_rows(normed, wanted, selected);
   }
   linear(pass.op, selected, head, logits);
   const double cap = pass.config().final_logit_softcap;
@@ -101,7 +105,7 @@ void forward(const DecoderModel& model, OpContext& op, const Batch& batch, const
 }
 
 void forward_mtp(const DecoderModel& model, OpContext& op, const Batch& batch, const Rows& final_hidden,
-                 const Rows& logits) {
+                 const Rows& logits, const Rows& own_hidden) {
   if (model.weights.mtp.empty())
     throw Error(ErrorCode::kUnsupported, "this model has no multi-token-prediction layer");
   const MtpWeights& mtp = model.weights.mtp.front();
@@ -116,6 +120,7 @@ void forward_mtp(const DecoderModel& model, OpContext& op, const Batch& batch, c
   linear(op, joined, mtp.eh_proj, pass.hidden);
   run_layer(pass, model.config.n_layers);
   rms_norm(op, pass.hidden, mtp.head_norm, pass.eps(), pass.hidden);
+  if (own_hidden.data != nullptr) copy_rows(pass.hidden, batch.logit_rows, own_hidden);
   write_logits(pass, pass.hidden, mtp.head, logits);
 }
 

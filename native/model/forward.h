@@ -71,9 +71,13 @@ struct ForwardPass {
 void forward(const DecoderModel& model, OpContext& op, const Batch& batch, const Rows& logits);
 
 // Runs the MTP layer: row i holds token t_{i+1} in batch.token_ids and h_i, the trunk's state
-// after its final norm, in final_hidden. logits as forward(); row i predicts t_{i+2}.
+// after its final norm, in final_hidden. logits as forward(); row i predicts t_{i+2}. The
+// rows go to the MTP layer's part of the caches, at the spans' own n_past: a constant offset
+// from the trunk's positions cancels in the rotation. own_hidden [batch.logit_rows,
+// hidden_size] or empty: the layer's state after its norm, which stands in for h_{i+1} when
+// drafting goes on.
 void forward_mtp(const DecoderModel& model, OpContext& op, const Batch& batch, const Rows& final_hidden,
-                 const Rows& logits);
+                 const Rows& logits, const Rows& own_hidden = {});
 
 // The cache a sequence of this model needs, MTP layers included.
 std::unique_ptr<SequenceCache> make_cache(const ModelConfig& config, CacheFormat format, int64_t max_seq_len);

@@ -37,15 +37,15 @@ struct RoutingTrace::State {
     ring.clear();
     records_lost = 0;
   }
-  void count_step(RoutingSeries& series);
-  void record_step();
+  void count_step(int64_t n_rows, RoutingSeries& series);
+  void record_step(int64_t n_rows);
 };
 
-void RoutingTrace::State::count_step(RoutingSeries& series) {
-  series.n_tokens += step.n_tokens;
+void RoutingTrace::State::count_step(int64_t n_rows, RoutingSeries& series) {
+  series.n_tokens += n_rows;
   const size_t per_layer = static_cast<size_t>(step.n_tokens * n_active);
   for (size_t layer = 0; layer < layers.size(); ++layer) {
-    for (size_t i = 0; i < per_layer; ++i) {
+    for (size_t i = 0; i < static_cast<size_t>(n_rows * n_active); ++i) {
       const int32_t id = step_ids[layer * per_layer + i];
       if (id < 0) continue;
       const size_t cell = layer * static_cast<size_t>(n_experts) + static_cast<size_t>(id);
@@ -55,9 +55,9 @@ void RoutingTrace::State::count_step(RoutingSeries& series) {
   }
 }
 
-void RoutingTrace::State::record_step() {
+void RoutingTrace::State::record_step(int64_t n_rows) {
   const size_t active = static_cast<size_t>(n_active), n_tokens = static_cast<size_t>(step.n_tokens);
-  for (size_t token = 0; token < n_tokens; ++token) {
+  for (size_t token = 0; token < static_cast<size_t>(n_rows); ++token) {
     if (ring.size() == ring_tokens) {
       ring.pop_front();
       ++records_lost;
@@ -109,14 +109,15 @@ void RoutingTrace::layer_routed(const RoutingBatch& batch) {
   std::copy_n(batch.routing_weights, n, state.step_weights.begin() + static_cast<std::ptrdiff_t>(first));
 }
 
-void RoutingTrace::step_ends(bool succeeded) {
+void RoutingTrace::step_ends(int64_t n_rows) {
   State& state = *state_;
-  if (!succeeded) return;
+  n_rows = std::min(n_rows, state.step.n_tokens);
+  if (n_rows <= 0) return;
   const std::lock_guard<std::mutex> lock(state.mutex);
-  state.count_step(state.step.phase == Phase::kPrefill ? state.prefill : state.decode);
+  state.count_step(n_rows, state.step.phase == Phase::kPrefill ? state.prefill : state.decode);
   state.last_phase = state.step.phase;
-  state.n_tokens_seen += static_cast<uint64_t>(state.step.n_tokens);
-  if (state.ring_tokens > 0) state.record_step();
+  state.n_tokens_seen += static_cast<uint64_t>(n_rows);
+  if (state.ring_tokens > 0) state.record_step(n_rows);
 }
 
 RoutingDrain RoutingTrace::drain() {

@@ -2,7 +2,8 @@
 // of every step: the experts chosen for each row and their weights, before any pruning.
 // RoutingTrace is the observer the inspector uses: counts and mass per (layer, expert),
 // prefill and decode apart, plus a ring of the last tokens. A step that was cancelled or
-// failed leaves no mark: what a step reports is kept aside until the step has succeeded.
+// failed leaves no mark, nor do rows of drafts that did not come true: what a step reports is
+// kept aside until it is known how many of its rows count.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +41,9 @@ class RoutingObserver {
   virtual ~RoutingObserver() = default;
   virtual void step_begins(const RoutingStep&) {}
   virtual void layer_routed(const RoutingBatch& batch) = 0;
-  // succeeded is false when the step was cancelled or failed; its rows do not count then.
-  virtual void step_ends(bool succeeded) { (void)succeeded; }
+  // How many of the step's rows count, from its first on: none when it was cancelled or
+  // failed, fewer than all when drafts were rejected. With drafts it comes after the step.
+  virtual void step_ends(int64_t n_rows) { (void)n_rows; }
   virtual bool wants_selection_scores() const { return false; }
 };
 
@@ -81,7 +83,7 @@ class RoutingTrace final : public RoutingObserver {
 
   void step_begins(const RoutingStep& step) override;
   void layer_routed(const RoutingBatch& batch) override;
-  void step_ends(bool succeeded) override;
+  void step_ends(int64_t n_rows) override;
 
   // Takes what has gathered since the last call. Any thread.
   RoutingDrain drain();

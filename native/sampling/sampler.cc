@@ -243,12 +243,14 @@ Sampler::Sampler(Sampler&&) noexcept = default;
 Sampler& Sampler::operator=(Sampler&&) noexcept = default;
 
 SampledToken Sampler::sample(std::span<const float> logits, int64_t position) {
+  return impl_->report(logits, guess(logits, position));
+}
+
+int32_t Sampler::guess(std::span<const float> logits, int64_t position) {
   check_logits(logits, impl_->vocab_size);
   impl_->prepare(logits);
   for (const Stage stage : impl_->stages) impl_->run_stage(stage, position);
-  const int32_t id = impl_->pick(position);
-  impl_->pending_id = id;
-  return impl_->report(logits, id);
+  return impl_->pending_id = impl_->pick(position);
 }
 
 void Sampler::accept(int32_t id) {

@@ -79,6 +79,10 @@ class Sampler {
   // drawn. Throws Error(kBadRequest) for NaN or +infinity or a wrong size, Error(kGrammar)
   // when the grammar leaves no token, Error(kUnsupported) when all tokens are banned.
   SampledToken sample(std::span<const float> logits, int64_t position);
+  // The token that sample() would choose from somebody else's logits, a draft's: the same
+  // stages, grammar and random number, so that a good guess of the distribution is a good
+  // guess of the draw. Throws as sample().
+  int32_t guess(std::span<const float> logits, int64_t position);
 
   // The token becomes part of the answer. Throws Error(kGrammar) if the grammar forbids it.
   void accept(int32_t id);

@@ -39,11 +39,11 @@ TEST(counts_mass_and_records) {
   trace.step_begins(step_of(Phase::kPrefill, prompt, 0));
   route_layer(trace, 0, {0, 1, 1, 2}, {0.5f, 0.25f, 1.0f, 2.0f});
   route_layer(trace, 1, {3, 0, 3, 1}, {1, 1, 1, 1});
-  trace.step_ends(true);
+  trace.step_ends(2);
   trace.step_begins(step_of(Phase::kDecode, next, 2));
   route_layer(trace, 0, {2, 3}, {0.75f, 0.125f});
   route_layer(trace, 1, {1, 2}, {1, 1});
-  trace.step_ends(true);
+  trace.step_ends(1);
 
   const RoutingDrain drain = trace.drain();
   CHECK_EQ(drain.n_moe_layers, 2);
@@ -72,11 +72,28 @@ TEST(failed_steps_leave_no_mark) {
   const std::vector<int32_t> tokens = {7};
   trace.step_begins(step_of(Phase::kDecode, tokens, 0));
   route_layer(trace, 0, {0, 1}, {1, 1});
-  trace.step_ends(false);
+  trace.step_ends(0);
   const RoutingDrain drain = trace.drain();
   CHECK_EQ(drain.decode.n_tokens, 0);
   CHECK_EQ(drain.decode.counts[0], 0u);
   CHECK(drain.records.empty());
+}
+
+TEST(rows_of_rejected_drafts_leave_no_mark) {
+  RoutingTrace trace({0, 1}, kExperts, kActive, 10);
+  const std::vector<int32_t> tokens = {7, 8, 9};
+  trace.step_begins(step_of(Phase::kDecode, tokens, 4));
+  route_layer(trace, 0, {0, 1, 1, 2, 2, 3}, {1, 2, 4, 8, 16, 32});
+  route_layer(trace, 1, {3, 2, 2, 1, 1, 0}, {1, 1, 1, 1, 1, 1});
+  trace.step_ends(2);
+  const RoutingDrain drain = trace.drain();
+  CHECK_EQ(drain.decode.n_tokens, 2);
+  CHECK(drain.decode.counts == std::vector<uint32_t>({1, 2, 1, 0, 0, 1, 2, 1}));
+  CHECK_NEAR(drain.decode.mass[1], 6, 0);
+  CHECK_EQ(drain.records.size(), 2u);
+  CHECK_EQ(drain.records[1].position, 5);
+  CHECK(drain.records[1].expert_ids == std::vector<uint16_t>({1, 2, 2, 1}));
+  CHECK_EQ(trace.drain().first_token, 2u);
 }
 
 TEST(ring_overwrites_the_oldest_and_says_so) {
@@ -85,7 +102,7 @@ TEST(ring_overwrites_the_oldest_and_says_so) {
     const std::vector<int32_t> one = {token};
     trace.step_begins(step_of(Phase::kDecode, one, token));
     route_layer(trace, 0, {token % 4, (token + 1) % 4}, {1, 1});
-    trace.step_ends(true);
+    trace.step_ends(1);
   }
   const RoutingDrain drain = trace.drain();
   CHECK_EQ(drain.records.size(), 3u);
@@ -100,14 +117,14 @@ TEST(reset_starts_an_epoch_and_aggregates_need_no_ring) {
   const std::vector<int32_t> tokens = {1};
   trace.step_begins(step_of(Phase::kDecode, tokens, 0));
   route_layer(trace, 0, {1, 2}, {1, 1});
-  trace.step_ends(true);
+  trace.step_ends(1);
   trace.reset();
   RoutingDrain drain = trace.drain();
   CHECK_EQ(drain.epoch, 1u);
   CHECK_EQ(drain.decode.counts[1], 0u);
   trace.step_begins(step_of(Phase::kDecode, tokens, 0));
   route_layer(trace, 0, {1, 2}, {1, 1});
-  trace.step_ends(true);
+  trace.step_ends(1);
   drain = trace.drain();
   CHECK_EQ(drain.decode.counts[1], 1u);
   CHECK(drain.records.empty());

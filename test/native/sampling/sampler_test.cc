@@ -192,6 +192,8 @@ TEST(sampling_ahead_changes_nothing) {
   Sampler once(s, 4), twice(s, 4);
   for (int64_t position = 0; position < 50; ++position) {
     twice.sample(logits, position + 7);
+    CHECK_EQ(twice.guess(logits, position), once.guess(logits, position));
+    twice.guess(std::vector<float>{9, -9, 3, 1}, position + 1);
     const int32_t id = once.sample(logits, position).id;
     CHECK_EQ(twice.sample(logits, position).id, id);
     once.accept(id);
