@@ -148,6 +148,24 @@ export const CalibrationStatus = z.object({
 })
 export type CalibrationStatus = z.infer<typeof CalibrationStatus>
 
+// Whether tokens are guessed by the model's draft layer and checked several at a time. The
+// answer is the same with every mode; auto measures whether it is faster.
+export const DraftMode = z.enum(['off', 'auto', 'always'])
+export type DraftMode = z.infer<typeof DraftMode>
+
+export const DraftReason = z.enum(['not_asked', 'no_draft_layer', 'always', 'measuring', 'gains', 'no_gain', 'failed'])
+export type DraftReason = z.infer<typeof DraftReason>
+
+export const DraftStats = z.object({
+  isOn: z.boolean(),              // at the end
+  reason: DraftReason,
+  steps: z.number(),              // decode steps with guesses
+  drafted: z.number(),            // tokens guessed
+  accepted: z.number(),           // of those, put to use
+  predictedSpeedup: z.number(),   // by the last measurements; 0 while unknown
+})
+export type DraftStats = z.infer<typeof DraftStats>
+
 export const SamplingSettings = z.object({
   temperature: z.number().min(0).max(10),
   samplingTopK: z.number().int().min(0).max(1_000_000),
@@ -156,6 +174,9 @@ export const SamplingSettings = z.object({
   repeatPenalty: z.number().min(0).max(10),
   seed: z.number().int().min(-1).max(2 ** 32 - 1),  // -1: a new one each time
   maxTokens: z.number().int().min(0).max(1_000_000),  // 0: what is left of the context
+  // Defaults: settings and conversations stored before these existed stay readable.
+  draft: DraftMode.default('auto'),
+  draftTokens: z.number().int().min(1).max(8).default(1),  // guesses for one step
 })
 export type SamplingSettings = z.infer<typeof SamplingSettings>
 
@@ -169,6 +190,8 @@ export const GenerationStats = z.object({
   seqLen: z.number(), maxSeqLen: z.number(),
   seed: z.number(),
   stopReason: StopReason,
+  // When drafts were asked for and the model can make some.
+  draft: DraftStats.optional(),
 })
 export type GenerationStats = z.infer<typeof GenerationStats>
 

@@ -107,6 +107,7 @@ function toResult(end: GenerateEnd): GenerationResult {
     stopReason: end.reason, stopToken: end.stopId, trailingText: end.trailingText,
     promptTokens: end.promptTokens, cachedTokens: end.cachedTokens, generatedTokens: end.generatedTokens,
     promptMs: end.promptMs, decodeMs: end.decodeMs, timeToFirstTokenMs: end.firstTokenMs,
+    ...(end.draft.reason !== 'not_asked' && { draft: end.draft }),
   }
 }
 
@@ -114,6 +115,7 @@ function cancelledBeforeStart(request: NativeRequest): GenerateEnd {
   return {
     reason: 'cancelled', stopId: -1, trailingText: '', promptTokens: request.tokens.length, cachedTokens: 0,
     generatedTokens: 0, queueMs: 0, promptMs: 0, decodeMs: 0, firstTokenMs: 0,
+    draft: { isOn: false, reason: 'not_asked', steps: 0, drafted: 0, accepted: 0, predictedSpeedup: 0 },
   }
 }
 
@@ -125,13 +127,15 @@ function toNativeRequest(request: GenerateRequest): NativeRequest {
     stopIds: toTokens(request.stopTokens ?? [], 'request.stopTokens'),
     stopAtEndOfGeneration: !(request.ignoreEndOfGeneration ?? false),
     printSpecial: false,
+    draftMode: request.draft?.mode ?? 'off',
+    draftTokens: request.draft?.tokens ?? 1,
     grammar: sampling.grammar ?? '',
     jsonSchema: sampling.jsonSchema ?? '',
     ...toNativeSampling(sampling),
   }
 }
 
-type NativeSampling = Omit<NativeRequest, 'tokens' | 'maxTokens' | 'stopIds' | 'stopAtEndOfGeneration' | 'printSpecial' | 'grammar' | 'jsonSchema'>
+type NativeSampling = Omit<NativeRequest, 'tokens' | 'maxTokens' | 'stopIds' | 'stopAtEndOfGeneration' | 'printSpecial' | 'draftMode' | 'draftTokens' | 'grammar' | 'jsonSchema'>
 
 // What is left out is off, whatever the engine's own default is.
 function toNativeSampling(sampling: Sampling): NativeSampling {

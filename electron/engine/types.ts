@@ -1,6 +1,6 @@
 // What the services see of the native engine. native.ts is the real implementation; tests
 // of services may use a fake. Everything is copied: no buffer is shared with the engine.
-import type { BackendInfo, Calibration, MemoryEstimate, ModelCard, StopReason, StreamedExperts } from '../contract'
+import type { BackendInfo, Calibration, DraftMode, DraftStats, MemoryEstimate, ModelCard, StopReason, StreamedExperts } from '../contract'
 
 export interface EngineInfo {
   version: string
@@ -115,12 +115,16 @@ export interface Sampling {
   jsonSchema?: string        // JSON text; excludes grammar
 }
 
+// tokens: guesses for one step, 1 to 8.
+export interface DraftSettings { mode: DraftMode, tokens: number }
+
 export interface GenerateRequest {
   tokens: ArrayLike<number>  // the whole prompt; the part the session already holds is not computed again
   maxTokens: number          // 0: what is left of the session
   sampling: Sampling
   stopTokens?: number[]      // beside the model's own end-of-generation tokens
   ignoreEndOfGeneration?: boolean
+  draft?: DraftSettings      // off when absent
 }
 
 export interface GeneratedToken {
@@ -139,6 +143,7 @@ export interface GenerationResult {
   promptMs: number
   decodeMs: number
   timeToFirstTokenMs: number
+  draft?: DraftStats         // when drafts were asked for
   trailingText?: string      // U+FFFD when the answer ended inside a character, to be shown after the last token
 }
 

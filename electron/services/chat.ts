@@ -5,7 +5,7 @@ import { WorkbenchError, type ChatEvent, type Conversation, type Message } from 
 import { ChatJob } from './chat-job'
 import type { ConversationService } from './conversations'
 import type { TemplateMessage } from './chat-template'
-import { samplingOf, type InferenceService } from './inference'
+import { draftOf, samplingOf, type InferenceService } from './inference'
 import type { LogService } from './logs'
 import type { ModelLibrary } from './model-library'
 
@@ -66,7 +66,7 @@ export class ChatService {
     this.jobs.set(job.id, job)
     const { systemPrompt, sampling } = this.conversations.get(answer.conversationId)
     job.run(signal => this.inference.generate({
-      modelId, messages: this.promptMessages(systemPrompt, answer), sampling: samplingOf(sampling),
+      modelId, messages: this.promptMessages(systemPrompt, answer), sampling: samplingOf(sampling), draft: draftOf(sampling),
       maxTokens: sampling.maxTokens, maxTokensIsCap: true, owner: answer.conversationId, signal,
     }, job.events))
     void job.ended.then(() => {

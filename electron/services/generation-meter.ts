@@ -47,9 +47,10 @@ export class GenerationMeter {
 }
 
 export function finalStats(meter: GenerationMeter, result: GenerationResult, stoppedBy: string | undefined): GenerationStats {
-  const { promptTokens, cachedTokens, generatedTokens, promptMs, decodeMs, timeToFirstTokenMs, stopReason } = result
+  const { promptTokens, cachedTokens, generatedTokens, promptMs, decodeMs, timeToFirstTokenMs, stopReason, draft } = result
   return {
     ...meter.stats({ promptTokens, cachedTokens, generatedTokens, promptMs, decodeMs, timeToFirstTokenMs }),
     stopReason: stoppedBy === undefined ? stopReason : 'stop',
+    ...(draft && draft.reason !== 'no_draft_layer' && { draft }),
   }
 }

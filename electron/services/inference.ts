@@ -1,7 +1,7 @@
 // The one way to an answer, for the chat and for REST alike: load on demand, template, tokens,
 // session with the longest common prefix, generation, split into reasoning and content.
 import { WorkbenchError, type GenerationStats, type SamplingSettings } from '../contract'
-import type { EngineModel, GenerateRequest, GeneratedToken, Sampling } from '../engine/types'
+import type { DraftSettings, EngineModel, GenerateRequest, GeneratedToken, Sampling } from '../engine/types'
 import { reasoningTagsOf, tagTokenTexts } from './answer-splitter'
 import { AnswerWriter, type AnswerEvents, type AnswerForm } from './answer-writer'
 import { finalStats, GenerationMeter } from './generation-meter'
@@ -14,9 +14,13 @@ export type SamplingRequest = Partial<Sampling>
 
 export const defaultSampling: Omit<Sampling, 'seed'> = { temperature: 0.8, samplingTopK: 40, topP: 0.95, minP: 0.05, repeatPenalty: 1 }
 
+// Exact, so everybody may have it: the engine measures whether it pays.
+export const defaultDraft: DraftSettings = { mode: 'auto', tokens: 1 }
+
 export interface InferenceRequest extends PromptRequest {
   modelId: string
   sampling?: SamplingRequest
+  draft?: DraftSettings
   // 0 or absent: what is left of the context.
   maxTokens?: number
   // True: a limit that does not fit is lowered to what is left instead of refused.
@@ -87,7 +91,8 @@ export class InferenceService {
     events.onAdmitted?.(prompt.tokens.length)
     try {
       const engineRequest: GenerateRequest = {
-        tokens: prompt.tokens, maxTokens: request.maxTokens ?? 0, sampling, ignoreEndOfGeneration: request.ignoreEndOfGeneration ?? false,
+        tokens: prompt.tokens, maxTokens: request.maxTokens ?? 0, sampling, draft: request.draft ?? defaultDraft,
+        ignoreEndOfGeneration: request.ignoreEndOfGeneration ?? false,
       }
       const result = await pooled.session.generate(engineRequest, {
         signal: request.signal ? AbortSignal.any([request.signal, answer.stopped]) : answer.stopped,
@@ -153,6 +158,10 @@ function withDefaults(request: SamplingRequest = {}): Sampling {
 // The window's settings as a request; the token limit travels apart.
 export function samplingOf({ temperature, samplingTopK, topP, minP, repeatPenalty, seed }: SamplingSettings): SamplingRequest {
   return { temperature, samplingTopK, topP, minP, repeatPenalty, seed }
+}
+
+export function draftOf({ draft, draftTokens }: SamplingSettings): DraftSettings {
+  return { mode: draft, tokens: draftTokens }
 }
 
 function loadOptions(request: InferenceRequest, events: InferenceEvents): UseOptions {

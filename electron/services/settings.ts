@@ -12,7 +12,7 @@ export const defaultSettings: Settings = {
   threads: 0,
   exact: false,
   expertMemory: {},
-  sampling: { temperature: 0.8, samplingTopK: 40, topP: 0.95, minP: 0.05, repeatPenalty: 1, seed: -1, maxTokens: 0 },
+  sampling: { temperature: 0.8, samplingTopK: 40, topP: 0.95, minP: 0.05, repeatPenalty: 1, seed: -1, maxTokens: 0, draft: 'auto', draftTokens: 1 },
   systemPrompt: '',
   serverPort: 7117,
   serverEnabled: false,

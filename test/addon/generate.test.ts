@@ -41,6 +41,24 @@ describe('generate', () => {
     expect(other).not.toEqual(first)
   })
 
+  it('says the same with drafts, and how many of them came true', async () => {
+    for (const sampling of [greedy, { ...wild, temperature: 0.8 }]) {
+      const request = { tokens: prompt, maxTokens: 40, sampling, ignoreEndOfGeneration: true }
+      const plain = await answer(newSession(), request)
+      expect(plain.result.draft).toBeUndefined()
+      for (const draft of [{ mode: 'always', tokens: 1 }, { mode: 'always', tokens: 3 }, { mode: 'auto', tokens: 2 }] as const) {
+        const drafted = await answer(newSession(), { ...request, draft })
+        expect(drafted.tokens).toEqual(plain.tokens)
+        const { isOn, reason, steps, drafted: n, accepted } = drafted.result.draft!
+        expect(n).toBeGreaterThanOrEqual(steps)
+        expect(accepted).toBeGreaterThan(n / 4)
+        expect(accepted).toBeLessThanOrEqual(n)
+        if (draft.mode === 'always') expect([isOn, reason]).toEqual([true, 'always'])
+        else expect(['measuring', 'gains', 'no_gain']).toContain(reason)
+      }
+    }
+  })
+
   it('stops at a stop token without reporting it', async () => {
     const stop = greedyCheck.continuation_ids[3]!
     const { ids, result } = await answer(newSession(), { tokens: prompt, maxTokens: 24, sampling: greedy, stopTokens: [stop], ignoreEndOfGeneration: true })

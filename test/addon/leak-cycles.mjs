@@ -7,7 +7,7 @@ const [addonPath, modelPath, cycle, warmUp, count] = process.argv.slice(2)
 const addon = createRequire(import.meta.url)(addonPath)
 const none = new Int32Array()
 const request = {
-  tokens: Int32Array.of(300), maxTokens: 2, stopIds: none, stopAtEndOfGeneration: false, printSpecial: false, grammar: '', jsonSchema: '',
+  tokens: Int32Array.of(300), maxTokens: 2, stopIds: none, stopAtEndOfGeneration: false, printSpecial: false, draftMode: 'off', draftTokens: 1, grammar: '', jsonSchema: '',
   temperature: 1, samplingTopK: 0, topP: 1, minP: 0, typicalP: 1, topNSigma: 0, xtcProbability: 0, xtcThreshold: 0.1, mirostat: false,
   mirostatTau: 5, mirostatEta: 0.1, repeatPenalty: 1, repeatLastN: 64, frequencyPenalty: 0, presencePenalty: 0, dryMultiplier: 0,
   dryBase: 1.75, dryAllowedLength: 2, dryPenaltyLastN: -1, logitBiasIds: none, logitBiases: new Float32Array(), order: [], seed: 1, nProbs: 0,

@@ -57,7 +57,7 @@ export async function answer(
 
 export function rawRequest(tokens: number[], maxTokens: number, changes: Partial<RawRequest> = {}): RawRequest {
   return {
-    tokens: Int32Array.from(tokens), maxTokens, stopIds: new Int32Array(), stopAtEndOfGeneration: false, printSpecial: false,
+    tokens: Int32Array.from(tokens), maxTokens, stopIds: new Int32Array(), stopAtEndOfGeneration: false, printSpecial: false, draftMode: 'off', draftTokens: 1,
     grammar: '', jsonSchema: '', temperature: 1, samplingTopK: 0, topP: 1, minP: 0, typicalP: 1, topNSigma: 0,
     xtcProbability: 0, xtcThreshold: 0.1, mirostat: false, mirostatTau: 5, mirostatEta: 0.1, repeatPenalty: 1, repeatLastN: 64,
     frequencyPenalty: 0, presencePenalty: 0, dryMultiplier: 0, dryBase: 1.75, dryAllowedLength: 2, dryPenaltyLastN: -1,

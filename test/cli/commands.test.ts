@@ -36,6 +36,8 @@ describe('command line', () => {
     [['run', 'm', '-p', 'x', '-n', 'many'], /--max-tokens takes a whole number between 0 and \d+, not 'many'/],
     [['run', 'm', '-p', 'x', '--temp', '-1'], /--temp takes a number between 0 and 10/],
     [['run', 'm', '-p', 'x', '--seed', '1.5'], /--seed takes a whole number/],
+    [['run', 'm', '-p', 'x', '--draft', 'maybe'], /--draft takes off, auto, always, not 'maybe'/],
+    [['run', 'm', '-p', 'x', '--draft-tokens', '9'], /--draft-tokens takes a whole number between 1 and 8, not '9'/],
     [['run', 'm'], /--prompt or --file is missing/],
     [['run', 'm', '-p', 'x', '-f', 'y'], /exclude each other/],
     [['tokenize', 'm'], /--text or --text-file is missing/],
@@ -92,6 +94,8 @@ describe('info', () => {
     expect(out).toContain('warning: groups assumed 4/2')
     expect(out).toMatch(/token_embd.weight +F16 +8 × 260 +4.77 MiB/)
     expect(out).toContain('Ti\ufffdny')
+    expect(out).toMatch(/drafts +no\n/)
+    expect((await cli(new TinyEngine({ nMtpLayers: 1 }), ['info', 'm.gguf'])).out).toMatch(/drafts +yes: /)
   })
 
   it('writes JSON', async () => {
@@ -105,6 +109,17 @@ describe('run', () => {
     const result = await cli(new TinyEngine({ answer: '<think>\nhm\n</think>\n\nHello there' }), ['run', 'm', '-p', 'hi', '--seed', '7'])
     expect([result.code, result.out]).toEqual([0, 'Hello there\n'])
     expect(result.error).toMatch(/^hm\n\n\n20 prompt tokens \(2000.0\/s\), 32 generated \(1550.0\/s\), first after 10 ms, stopped by stop, seed 7\n$/)
+  })
+
+  it('says how many drafts came true, and why it drafts', async () => {
+    const run = async (nMtpLayers: number, ...argv: string[]): Promise<string> => (await cli(new TinyEngine({ answer: 'ok', nMtpLayers }), ['run', 'm', '-p', 'hi', ...argv])).error
+    expect(await run(1)).toMatch(/\ndrafts: 8 of 10 accepted \(80 %\), on at the end: faster, 1\.23 times the plain speed\n$/)
+    expect(await run(1, '--draft', 'always', '--draft-tokens', '4')).toMatch(/\ndrafts: 8 of 40 accepted \(20 %\), on at the end: as asked, /)
+    expect(await run(1, '--draft', 'off')).not.toContain('draft')
+    expect(await run(0)).not.toContain('draft')
+    expect(await run(0, '--draft', 'always')).toMatch(/^This model has no draft layer/)
+    const { stats } = json(await cli(new TinyEngine({ answer: 'ok', nMtpLayers: 1 }), ['run', 'm', '-p', 'hi', '--json'])) as { stats: unknown }
+    expect(stats).toMatchObject({ draft: { accepted: 8, drafted: 10, reason: 'gains' } })
   })
 
   it('applies the template, the system prompt and the options', async () => {

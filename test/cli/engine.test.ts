@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createNativeEngine } from '../../electron/engine/native'
 import { findAddon } from '../../electron/engine/native-addon'
-import type { Engine } from '../../electron/engine/types'
+import type { Engine, GenerationResult } from '../../electron/engine/types'
 import type { RouteRecord } from '../../electron/host/cli/route'
 import { cli, json } from './run-cli'
 
@@ -119,6 +119,22 @@ describe.runIf(findAddon() !== undefined)('command line over the engine', () => 
     expect(first.reasoning).toMatch(/\d \+ \d/)
     expect(first.content).toMatch(/^\d+$/)
     expect(json(await cli(engine, argv))).toMatchObject({ content: first.content, reasoning: first.reasoning })
+  })
+
+  it('answers the same with drafts', async () => {
+    const ask = async (...draft: string[]): Promise<{ tokens: number[], stats: GenerationResult }> =>
+      json(await cli(engine, ['run', demo, '-p', 'Tell me a story.', '-n', '80', '--seed', '3', '--json', ...draft])) as { tokens: number[], stats: GenerationResult }
+    const plain = await ask('--draft', 'off')
+    expect(plain.stats.draft).toBeUndefined()
+    const always = await ask('--draft', 'always', '--draft-tokens', '2')
+    expect(always.tokens).toEqual(plain.tokens)
+    expect(always.stats.draft).toMatchObject({ isOn: true, reason: 'always' })
+    expect(always.stats.draft!.accepted).toBeGreaterThan(10)
+    const automatic = await ask()
+    expect(automatic.tokens).toEqual(plain.tokens)
+    expect(automatic.stats.draft!.drafted).toBeGreaterThan(0)
+    const withoutLayer = join(models, 'llama.gguf')
+    expect(json(await cli(engine, ['run', withoutLayer, '--raw', '-p', 'a', '-n', '5', '--draft', 'always', '--json']))).toMatchObject({ stats: { draft: { isOn: false, reason: 'no_draft_layer', drafted: 0 } } })
   })
 
   it('repeats a seeded answer', async () => {

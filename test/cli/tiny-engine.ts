@@ -1,8 +1,8 @@
 // An engine small enough to predict: bytes are tokens, the likeliest next token is a function
 // of the last one, and experts are a function of the token. Decode and prefill agree, unless
 // told to disagree.
-import { WorkbenchError, type ModelCard } from '../../electron/contract'
-import type { EncodeOptions, Engine, EngineModel, EngineSession, GenerateRequest, GgufInspection, LoadOptions } from '../../electron/engine/types'
+import { type DraftStats, WorkbenchError, type ModelCard } from '../../electron/contract'
+import type { DraftSettings, EncodeOptions, Engine, EngineModel, EngineSession, GenerateRequest, GgufInspection, LoadOptions } from '../../electron/engine/types'
 
 const special = ['<s>', '</s>', '<think>', '</think>']
 export const tinyVocabSize = 256 + special.length
@@ -19,6 +19,7 @@ export interface TinyOptions {
   notFinite?: boolean
   brokenDecoder?: boolean
   unsupported?: string
+  nMtpLayers?: number
   onToken?: (count: number) => void
 }
 
@@ -26,7 +27,7 @@ export function tinyCard(options: TinyOptions = {}): ModelCard {
   return {
     name: 'Tiny', architecture: 'deepseek2', supported: options.unsupported === undefined, unsupportedReason: options.unsupported ?? '', license: 'mit', parametersTotal: 6_110_000, parametersActive: 1_800_000,
     fileBytes: 12_000_000, nTensors: 2, nLayers: 3, embeddingLength: 8, nRoutedExperts: options.dense ? 0 : 8, nActiveExperts: options.dense ? 0 : 2, nSharedExperts: 1, nExpertGroups: 4, nActiveGroups: 2,
-    nDenseLayers: 1, nMtpLayers: 0, maxSeqLen: 512, vocabSize: tinyVocabSize, tokenizer: 'bytes', hasChatTemplate: true, bitsPerWeight: 16, bytesPerToken: 3_600_000,
+    nDenseLayers: 1, nMtpLayers: options.nMtpLayers ?? 0, maxSeqLen: 512, vocabSize: tinyVocabSize, tokenizer: 'bytes', hasChatTemplate: true, bitsPerWeight: 16, bytesPerToken: 3_600_000,
     quantFormats: [{ format: options.quantFormat ?? 'F16', nTensors: 2, bytes: 11_000_000 }], tensorClassBytes: { experts: options.expertBytes ?? 0, sharedExperts: 0, attention: 0, dense: 0, router: 0, head: 0, embedding: 0, norms: 0, other: 0 },
     derived: [{ name: 'score_func', value: 'sigmoid', origin: 'key' }, { name: 'n_expert_groups', value: '4', origin: 'table' }], warnings: ['groups assumed 4/2'], ignoredTensors: [],
   }
@@ -139,6 +140,11 @@ function tinySession(engine: TinyEngine, maxSeqLen: number): EngineSession {
   }
 }
 
+function tinyDraft({ nMtpLayers = 0 }: TinyOptions, { mode, tokens }: DraftSettings): DraftStats {
+  if (nMtpLayers === 0) return { isOn: false, reason: 'no_draft_layer', steps: 0, drafted: 0, accepted: 0, predictedSpeedup: 0 }
+  return { isOn: true, reason: mode === 'always' ? 'always' : 'gains', steps: 10, drafted: 10 * tokens, accepted: 8, predictedSpeedup: 1.234 }
+}
+
 async function generate(options: TinyOptions, request: GenerateRequest, callbacks: Parameters<EngineSession['generate']>[1]): ReturnType<EngineSession['generate']> {
   const script = options.answer === undefined ? undefined : encodeTiny(options.answer, { addSpecial: false, parseSpecial: false })
   const limit = request.maxTokens || 100
@@ -146,6 +152,7 @@ async function generate(options: TinyOptions, request: GenerateRequest, callback
   let count = 0
   const result = (stopReason: 'stop' | 'length' | 'cancelled') => ({
     stopReason, stopToken: stopReason === 'stop' ? 1 : -1, promptTokens: request.tokens.length, cachedTokens: 0, generatedTokens: count, promptMs: 10, decodeMs: 20, timeToFirstTokenMs: 10,
+    ...(request.draft && request.draft.mode !== 'off' && { draft: tinyDraft(options, request.draft) }),
   })
   while (count < limit) {
     await new Promise(resolve => setImmediate(resolve))

@@ -49,7 +49,7 @@ it('knows every message that the sources name', () => {
 
 it('uses every message', () => {
   const text = sources.join('\n')
-  const computed = /^(errors|shortcuts|nav)\.|\.(class_|origin_|stop_|theme_|locale_|motion_|host_|state)|^palette\.group|^chat\.(today|yesterday|lastWeek|older)$|^models\.(broken|missing)$|^chat\.(temperature|topP|minP|repeatPenalty|samplingTopK\w*|seed\w*|maxTokens\w*)$/
+  const computed = /^(errors|shortcuts|nav)\.|\.(class_|origin_|stop_|draftReason_|theme_|locale_|motion_|host_|state)|^palette\.group|^chat\.(today|yesterday|lastWeek|older)$|^models\.(broken|missing)$|^chat\.(temperature|topP|minP|repeatPenalty|samplingTopK\w*|seed\w*|maxTokens\w*)$/
   expect([...english.keys()].filter(key => !computed.test(key) && !text.includes(`'${key}'`))).toEqual([])
 })
 

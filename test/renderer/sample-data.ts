@@ -1,6 +1,6 @@
 import type { CalibrationStatus, Conversation, EngineStatus, Message, ModelCard, ModelEntry, SamplingSettings, ServerStatus, Settings } from '../../electron/contract'
 
-export const sampling: SamplingSettings = { temperature: 0.8, samplingTopK: 40, topP: 0.95, minP: 0.05, repeatPenalty: 1, seed: -1, maxTokens: 0 }
+export const sampling: SamplingSettings = { temperature: 0.8, samplingTopK: 40, topP: 0.95, minP: 0.05, repeatPenalty: 1, seed: -1, maxTokens: 0, draft: 'auto', draftTokens: 1 }
 
 export const settings: Settings = {
   theme: 'system', locale: 'system', lastModelId: '', maxSeqLen: 0, cacheFormat: 'f16', threads: 0, exact: false, expertMemory: {}, sampling, systemPrompt: '',

@@ -100,3 +100,13 @@ test('unloading under an answer fails it and leaves the host well', async () => 
   await until(() => outcome !== undefined, 'the answer ends')
   expect((await inference.generate({ modelId: 'tiny', messages: user('a'), maxTokens: 1 })).stats.generatedTokens).toBe(1)
 })
+
+test('drafts by measurement unless told otherwise, and tells what came of it', async () => {
+  const { inference, engine } = await openWithModel({ nMtpLayers: 1 })
+  const { stats } = await inference.generate({ modelId: 'tiny', messages: user('x') })
+  expect(engine.requests.at(-1)?.draft).toEqual({ mode: 'auto', tokens: 1 })
+  expect(stats.draft).toEqual({ isOn: true, reason: 'measuring', steps: 4, drafted: 4, accepted: 3, predictedSpeedup: 0 })
+  expect((await inference.generate({ modelId: 'tiny', messages: user('x'), draft: { mode: 'always', tokens: 3 } })).stats.draft?.drafted).toBe(12)
+  const plain = await openWithModel()
+  expect((await plain.inference.generate({ modelId: 'tiny', messages: user('x') })).stats.draft).toBeUndefined()
+})

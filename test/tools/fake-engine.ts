@@ -2,9 +2,9 @@
 // that drains. Files count as models when they begin with "GGUF".
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { WorkbenchError, type ModelCard, type StreamedExperts } from '../../electron/contract'
+import { type DraftStats, WorkbenchError, type ModelCard, type StreamedExperts } from '../../electron/contract'
 import type {
-  CacheFormat, CalibrateOptions, Engine, EngineEstimate, EngineInfo, EngineModel, EngineSession, GenerateRequest, GenerationResult, GeneratedToken, GgufInspection, LoadOptions, MeasuredPeaks, RouteTrace, RoutingDrain,
+  CacheFormat, CalibrateOptions, DraftSettings, Engine, EngineEstimate, EngineInfo, EngineModel, EngineSession, GenerateRequest, GenerationResult, GeneratedToken, GgufInspection, LoadOptions, MeasuredPeaks, RouteTrace, RoutingDrain,
 } from '../../electron/engine/types'
 
 export interface FakeEngineOptions {
@@ -20,6 +20,7 @@ export interface FakeEngineOptions {
   cacheBytesPerToken?: number
   dense?: boolean
   calibrateDelayMs?: number
+  nMtpLayers?: number
 }
 
 export const fakeTemplate = '{% for m in messages %}<|{{ m.role }}|>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}'
@@ -30,6 +31,7 @@ export class FakeEngine implements Engine {
   readonly loads: string[] = []
   readonly expertMemories: number[] = []
   readonly sessions: FakeSession[] = []
+  readonly requests: GenerateRequest[] = []
   nClosed = 0
   nCalibrations = 0
   calibrating = false
@@ -167,6 +169,7 @@ export class FakeSession implements EngineSession {
     onToken: (token: GeneratedToken) => void
   }): Promise<GenerationResult> {
     const startedAt = performance.now()
+    this.model.engine.requests.push(request)
     const prompt = Array.from(request.tokens)
     const cached = Math.min(sharedPrefix(this.held, prompt), prompt.length - 1)
     this.held = [...prompt]
@@ -193,6 +196,7 @@ export class FakeSession implements EngineSession {
     return {
       stopReason, stopToken: stopReason === 'stop' ? 0 : -1, promptTokens: prompt.length, cachedTokens: cached, generatedTokens,
       promptMs, decodeMs: performance.now() - startedAt - promptMs, timeToFirstTokenMs: promptMs,
+      ...(request.draft && { draft: fakeDraft(options, request.draft) }),
     }
   }
 
@@ -226,11 +230,16 @@ export class FakeSession implements EngineSession {
   close(): void { this.closed = true }
 }
 
+function fakeDraft({ nMtpLayers = 0 }: FakeEngineOptions, { mode, tokens }: DraftSettings): DraftStats {
+  const isOn = nMtpLayers > 0 && mode !== 'off'
+  return { isOn, reason: nMtpLayers === 0 ? 'no_draft_layer' : isOn ? 'measuring' : 'not_asked', steps: 4, drafted: 4 * tokens, accepted: 3, predictedSpeedup: 0 }
+}
+
 export function fakeCard(name: string, options: FakeEngineOptions = {}): ModelCard {
   return {
     name, architecture: 'fake', supported: true, unsupportedReason: '', license: 'mit', parametersTotal: 1e6, parametersActive: 5e5,
     fileBytes: options.weightsBytes ?? 1e6, nTensors: 0, nLayers: 5, embeddingLength: 64, nRoutedExperts: 8, nActiveExperts: 2, nSharedExperts: 0,
-    nExpertGroups: 0, nActiveGroups: 0, nDenseLayers: 1, nMtpLayers: 0, maxSeqLen: options.maxSeqLen ?? 512, vocabSize, tokenizer: 'fake',
+    nExpertGroups: 0, nActiveGroups: 0, nDenseLayers: 1, nMtpLayers: options.nMtpLayers ?? 0, maxSeqLen: options.maxSeqLen ?? 512, vocabSize, tokenizer: 'fake',
     hasChatTemplate: options.chatTemplate !== '', bitsPerWeight: 8, bytesPerToken: 5e5, quantFormats: [],
     tensorClassBytes: { experts: 0, sharedExperts: 0, attention: 0, dense: 0, router: 0, head: 0, embedding: 0, norms: 0, other: 0 },
     derived: [], warnings: [], ignoredTensors: [],

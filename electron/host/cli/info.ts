@@ -45,6 +45,7 @@ function cardText(path: string, { card, parts }: GgufInspection, streamed: Engin
     ['parameters', `${formatCount(card.parametersTotal)} in all, ${formatCount(card.parametersActive)} per token`],
     ['layers', `${card.nLayers} (${card.nDenseLayers} dense first${card.nMtpLayers > 0 ? `, ${card.nMtpLayers} for drafts` : ''}), width ${card.embeddingLength}`],
     ['experts', experts],
+    ['drafts', card.nMtpLayers > 0 ? 'yes: a layer that guesses tokens ahead (run --draft)' : 'no'],
     ['context length', String(card.maxSeqLen)],
     ['tokenizer', `${printable(card.tokenizer)}, ${card.vocabSize} tokens`],
     ['chat template', card.hasChatTemplate ? 'yes' : 'no'],

@@ -1,7 +1,8 @@
 // moebius run: one answer on standard output, everything about it on standard error.
-import { WorkbenchError, type StreamedExperts } from '../../contract'
-import type { EngineModel, GeneratedToken, GenerationResult } from '../../engine/types'
+import { DraftMode, WorkbenchError, type DraftReason, type StreamedExperts } from '../../contract'
+import type { DraftSettings, EngineModel, GeneratedToken, GenerationResult } from '../../engine/types'
 import { AnswerSplitter, reasoningTagsOf, tagTokenTexts } from '../../services/answer-splitter'
+import { defaultDraft } from '../../services/inference'
 import { plainConversationStop, preparePrompt, type PreparedPrompt } from '../../services/prompt'
 import { type Arguments, type CliContext, type Command, exitCodes, interrupted, loadOptions } from './command'
 import { streamText, toJsonLine } from './format'
@@ -23,6 +24,8 @@ export const runCommand: Command = {
     { name: 'max-seq-len', value: 'N', help: 'Context length (default: the model\'s, as far as memory allows)' },
     { name: 'ctx', value: 'N', help: 'The same as --max-seq-len' },
     { name: 'force', help: 'Load although memory seems too small' },
+    { name: 'draft', value: 'MODE', help: 'Guess tokens with the model\'s draft layer: off, auto (while it is faster) or always; the answer is the same (default auto)' },
+    { name: 'draft-tokens', value: 'N', help: 'Guesses for one step, 1 to 8 (default 1)' },
     ...samplingOptions,
     ...loadOptions,
   ],
@@ -31,6 +34,8 @@ export const runCommand: Command = {
 
 async function answer(args: Arguments, context: CliContext, model: EngineModel, path: string): Promise<number> {
   const sampling = await readSampling(args)
+  const draft = readDraft(args)
+  if (draft.mode === 'always' && model.card.nMtpLayers === 0) context.writeError('This model has no draft layer: --draft always has nothing to draft with.\n')
   const prepared = await prepare(args, context, model)
   const maxTokens = args.integer('max-tokens') ?? 0
   const maxSeqLen = await chooseMaxSeqLen(args, context, model, path)
@@ -50,7 +55,7 @@ async function answer(args: Arguments, context: CliContext, model: EngineModel, 
   if (context.signal.aborted) forward()
   try {
     const result = await session.generate(
-      { tokens: prepared.tokens, maxTokens, sampling, ...(args.flag('ignore-eos') && { ignoreEndOfGeneration: true }) },
+      { tokens: prepared.tokens, maxTokens, sampling, draft, ...(args.flag('ignore-eos') && { ignoreEndOfGeneration: true }) },
       {
         signal: controller.signal,
         onToken: token => {
@@ -72,6 +77,21 @@ async function answer(args: Arguments, context: CliContext, model: EngineModel, 
     context.signal.removeEventListener('abort', forward)
     session.close()
   }
+}
+
+function readDraft(args: Arguments): DraftSettings {
+  return { mode: args.choice('draft', DraftMode.options, defaultDraft.mode), tokens: args.integer('draft-tokens', 1, 8) ?? defaultDraft.tokens }
+}
+
+function draftText({ draft }: GenerationResult): string {
+  if (!draft || draft.reason === 'no_draft_layer') return ''
+  const share = draft.drafted > 0 ? `${draft.accepted} of ${draft.drafted} accepted (${Math.round(draft.accepted / draft.drafted * 100)} %)` : 'none'
+  const speedup = draft.predictedSpeedup > 0 ? `, ${draft.predictedSpeedup.toFixed(2)} times the plain speed` : ''
+  return `drafts: ${share}, ${draft.isOn ? 'on' : 'off'} at the end: ${draftReasons[draft.reason]}${speedup}\n`
+}
+
+const draftReasons: Record<DraftReason, string> = {
+  not_asked: 'not asked for', no_draft_layer: 'the model has no draft layer', always: 'as asked', measuring: 'still measuring', gains: 'faster', no_gain: 'not faster', failed: 'drafting failed',
 }
 
 async function prepare(args: Arguments, context: CliContext, model: EngineModel): Promise<PreparedPrompt> {
@@ -133,7 +153,7 @@ class AnswerOutput {
       }))
     } else {
       if (!this.content.endsWith('\n')) this.context.writeOut('\n')
-      this.context.writeError(`\n${result.promptTokens} prompt tokens (${promptRate.toFixed(1)}/s), ${result.generatedTokens} generated (${rate.toFixed(1)}/s), first after ${result.timeToFirstTokenMs.toFixed(0)} ms, stopped by ${stopReason}, seed ${seed}\n${experts ? `${streamText(experts)}\n` : ''}`)
+      this.context.writeError(`\n${result.promptTokens} prompt tokens (${promptRate.toFixed(1)}/s), ${result.generatedTokens} generated (${rate.toFixed(1)}/s), first after ${result.timeToFirstTokenMs.toFixed(0)} ms, stopped by ${stopReason}, seed ${seed}\n${draftText(result)}${experts ? `${streamText(experts)}\n` : ''}`)
     }
     return cancelled ? exitCodes.interrupted : exitCodes.ok
   }

@@ -26,10 +26,14 @@ export const chat = {
   statSpeed: 'Speed', statFirst: 'First token', statTokens: 'Tokens', statPrompt: 'Prompt', statCached: 'From cache', statContext: 'Context', statStop: 'Ended', statSeed: 'Seed', statModel: 'Model',
   statPromptSpeed: 'Prompt speed', stats: 'Figures of this answer', tokens: '1 token | {n} tokens', tokensOf: '{used} of {total}',
   stop_stop: 'by itself', stop_length: 'token limit', stop_cancelled: 'stopped by you', stop_error: 'failed',
+  statDraft: 'Drafts', statDraftState: 'Drafting', statDraftSpeedup: 'Speed with drafts', draftShare: '{share} of {drafted} accepted', draftNone: 'none made', draftSummary: '{share} drafts', times: '{factor}×',
+  draftReason_not_asked: 'off', draftReason_no_draft_layer: 'no draft layer', draftReason_always: 'always on', draftReason_measuring: 'on, still measuring', draftReason_gains: 'on: it is faster', draftReason_no_gain: 'off: it is not faster', draftReason_failed: 'off: it failed',
 
   tune: 'Sampling and system prompt', tuneTitle: 'Sampling', temperature: 'Temperature', samplingTopK: 'Top-k', samplingTopKHint: '0 turns it off.',
   topP: 'Top-p', minP: 'Min-p', repeatPenalty: 'Repeat penalty', seed: 'Seed', seedHint: '−1 takes a new one each time.', maxTokens: 'Longest answer', maxTokensHint: '0 uses what is left of the context.',
   systemPrompt: 'System prompt', systemPromptHint: 'Said to the model before the conversation.', resetSampling: 'Reset to defaults',
+  draft: 'Draft ahead', draftMode_off: 'Off', draftMode_auto: 'Auto', draftMode_always: 'Always', draftTokens: 'Tokens per draft',
+  draftHint: 'The model\'s draft layer guesses tokens that are then checked together. The answer stays the same; auto drafts only while that is faster.',
 
   linkTitle: 'Open this link?', linkText: 'It leads out of Moebius. The text came from a model: check the address.', linkOpen: 'Open in the browser', linkCopy: 'Copy the address', linkHost: 'Site: {host}', linkRefused: 'Only https addresses are opened.',
   strip: 'Routing', stripShow: 'Show the routing strip', stripHide: 'Hide the routing strip', stripWaiting: 'The map lights up with the first token.', stripDense: 'This model has no experts: every token uses all of its weights.',

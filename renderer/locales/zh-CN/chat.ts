@@ -26,10 +26,14 @@ export const chat = {
   statSpeed: '速度', statFirst: '首个 token', statTokens: 'Token', statPrompt: '提示', statCached: '来自缓存', statContext: '上下文', statStop: '结束', statSeed: '种子', statModel: '模型',
   statPromptSpeed: '提示处理速度', stats: '此回答的数据', tokens: '{n} 个 token', tokensOf: '{used} / {total}',
   stop_stop: '自然结束', stop_length: '达到长度上限', stop_cancelled: '被您停止', stop_error: '失败',
+  statDraft: '草拟', statDraftState: '草拟状态', statDraftSpeedup: '草拟时的速度', draftShare: '{drafted} 个中接受 {share}', draftNone: '未草拟', draftSummary: '草拟命中 {share}', times: '{factor} 倍',
+  draftReason_not_asked: '关闭', draftReason_no_draft_layer: '没有草拟层', draftReason_always: '始终开启', draftReason_measuring: '已开启，仍在测量', draftReason_gains: '已开启：更快', draftReason_no_gain: '已关闭：并不更快', draftReason_failed: '已关闭：草拟失败',
 
   tune: '采样与系统提示词', tuneTitle: '采样', temperature: '温度', samplingTopK: 'Top-k', samplingTopKHint: '0 表示关闭。',
   topP: 'Top-p', minP: 'Min-p', repeatPenalty: '重复惩罚', seed: '种子', seedHint: '−1 表示每次使用新的种子。', maxTokens: '回答长度上限', maxTokensHint: '0 表示用完剩余的上下文。',
   systemPrompt: '系统提示词', systemPromptHint: '在对话开始前告诉模型的内容。', resetSampling: '恢复默认值',
+  draft: '预先草拟', draftMode_off: '关闭', draftMode_auto: '自动', draftMode_always: '始终', draftTokens: '每次草拟的 token 数',
+  draftHint: '模型的草拟层先猜测若干 token，再一并验证。回答保持不变；“自动”仅在更快时草拟。',
 
   linkTitle: '打开此链接？', linkText: '它将离开 Moebius。该文本来自模型，请核对地址。', linkOpen: '在浏览器中打开', linkCopy: '复制地址', linkHost: '网站：{host}', linkRefused: '只能打开 https 地址。',
   strip: '路由', stripShow: '显示路由条', stripHide: '隐藏路由条', stripWaiting: '生成第一个 token 时，图会亮起来。', stripDense: '此模型没有专家：每个 token 都使用全部权重。',
