@@ -11,7 +11,7 @@ import { NativeModel } from './native-model'
 import type { CacheFormat, CalibrateOptions, Engine, EngineInfo, EngineModel, GgufInspection, LoadOptions, MeasuredPeaks } from './types'
 
 // Must equal kApiVersion of native/addon/module.cc.
-const apiVersion = 3
+const apiVersion = 4
 const buildHint = 'Build it with "npm run build:native" (CMake 3.25 and a C++20 compiler are needed), or point MOEBIUS_ADDON at a built native.node.'
 
 // Throws WorkbenchError E_NATIVE when there is no addon, or one that does not fit.
