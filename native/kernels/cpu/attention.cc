@@ -140,8 +140,15 @@ class SharedHeadAttention {
     keys.n = shape_.key_dim;
     values.offset = job.kv_head * shape_.value_dim;
     values.n = shape_.value_dim;
+    if (shape_.values_in_keys) {
+      values = keys;
+      values.n = shape_.value_dim;
+    }
+    const bool by_rows = context_.phase == Phase::kDecode && can_attend_rows(ops_, keys, values);
     for (int64_t tile = std::max(begin, first_tile(shape_.rule, lowest)); tile < std::min(end, end_tile(highest)); ++tile) {
-      if (shape_.values_in_keys) {
+      if (by_rows) {
+        attend_rows(ops_, shape_.rule, tile, keys, values, buffers.columns);
+      } else if (shape_.values_in_keys) {
         load_key_rows(ops_, keys, tile, key_stride_, buffers.row_buffer, buffers.rows);
         ops_.transpose_keys(buffers.rows, key_stride_, key_stride_, buffers.keys);
         attend_tile(ops_, shape_.rule, tile, {buffers.keys, buffers.rows, key_stride_, {&keys, nullptr, tile + 1}}, buffers.columns);

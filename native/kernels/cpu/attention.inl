@@ -1,6 +1,8 @@
 // Attention over tiles of 32 keys in f32: a panel product (used for the scores, the values
 // and the expansion of MLA's keys), the running softmax, and cache rows as floats. One .cc
 // per level.
+#include <algorithm>
+
 #include "kernels/cpu/attention_tiles.h"
 #include "kernels/cpu/level_ops.h"
 #include "kernels/cpu/vector_math.h"
@@ -174,7 +176,11 @@ void load_cache_tile_transposed(const CacheTile& tile, float* out) {
 }
 
 }  // namespace
+}  // namespace moebius::cpu
 
+#include "kernels/cpu/attention_rows.inl"
+
+namespace moebius::cpu {
 namespace MOEBIUS_LEVEL {
 
 void fill_attention_ops(LevelOps& ops) {
@@ -182,6 +188,8 @@ void fill_attention_ops(LevelOps& ops) {
   ops.transpose_keys = transpose_keys;
   ops.softmax_tile = softmax_tile;
   ops.scale_row = scale_row;
+  ops.score_keys = score_keys;
+  ops.add_values = add_values;
   ops.load_cache_tile = load_cache_tile;
   ops.load_cache_tile_transposed = load_cache_tile_transposed;
 }

@@ -126,6 +126,8 @@ LevelOps exact_ops(const LevelOps& level) {
   ops.pack_float_tile = pack_float_tile;
   ops.multiply_float_tile = multiply_float_tile;
   ops.multiply_panel = multiply_panel;
+  ops.score_keys = nullptr;  // decode takes panels too
+  ops.add_values = nullptr;
   ops.softmax_tile = softmax_tile;
   ops.activate = activate;
   ops.rms_norm_row = rms_norm_row;

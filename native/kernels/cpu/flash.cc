@@ -14,7 +14,7 @@ QueryColumns QueryColumns::take(StepScratch& scratch, int64_t max_columns, int64
   columns.positions = scratch.take<int64_t>(max_columns);
   columns.states = scratch.take<SoftmaxState>(max_columns);
   columns.out = scratch.take<float>(max_columns * columns.value_stride);
-  columns.scores = scratch.take<float>(kPanelColumns * kKeyTile);
+  columns.scores = scratch.take<float>(std::max<int64_t>(max_columns, kPanelColumns) * kKeyTile);
   return columns;
 }
 
@@ -148,6 +148,31 @@ void load_key_columns(const LevelOps& ops, const CacheRows& rows, int64_t tile, 
   const int64_t stride = round_up(rows.n, kKeyTile);
   load_key_rows(ops, rows, tile, stride, buffer, row_tile);
   ops.transpose_keys(row_tile, stride, stride, out);
+}
+
+bool can_attend_rows(const LevelOps& ops, const CacheRows& keys, const CacheRows& values) {
+  return ops.score_keys != nullptr && in_whole_blocks(keys) && in_whole_blocks(values);
+}
+
+void attend_rows(const LevelOps& ops, const AttentionRule& rule, int64_t tile, const CacheRows& keys, const CacheRows& values,
+                 QueryColumns& columns) {
+  const KeyRange range = visible_keys(rule, columns.positions[0], tile);
+  if (range.first >= range.end) return;
+  const int n = static_cast<int>(columns.n);
+  // A few keys at a time, and as many of the next tile are fetched.
+  constexpr int kRun = 16, kRuns = kKeyTile / kRun;
+  for (int run = 0; run < kRuns; ++run) {
+    const int first = std::max(range.first, run * kRun), end = std::min(range.end, (run + 1) * kRun);
+    if (first < end)
+      ops.score_keys(cache_tile(keys, tile), first, end, columns.q, columns.key_dim, n, columns.scores);
+    fetch_rows(keys, tile + 1, run, kRuns);
+    if (values.data != keys.data) fetch_rows(values, tile + 1, run, kRuns);
+  }
+  for (int c = 0; c < n; ++c) {
+    const float correction = ops.softmax_tile(columns.scores + c * kKeyTile, rule.scale, rule.softcap, range.first, range.end, columns.states[c]);
+    if (correction != 1.0f) ops.scale_row(columns.out + c * columns.value_stride, correction, columns.value_stride);
+  }
+  ops.add_values(cache_tile(values, tile), range.first, range.end, columns.scores, n, columns.out, columns.value_stride);
 }
 
 }  // namespace moebius::cpu

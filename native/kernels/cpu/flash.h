@@ -24,7 +24,7 @@ struct QueryColumns {
   int64_t* positions = nullptr;   // [n]
   SoftmaxState* states = nullptr; // [n]
   float* out = nullptr;           // [n, value_stride]
-  float* scores = nullptr;        // [6, 32]
+  float* scores = nullptr;        // [n (at least 6), 32]
 
   static QueryColumns take(StepScratch&, int64_t max_columns, int64_t key_dim, int64_t value_dim);
   void reset();
@@ -57,6 +57,11 @@ struct KeyTileView {
 
 // Adds the keys of tile `tile` (32 tile .. 32 tile + 31) to all columns.
 void attend_tile(const LevelOps&, const AttentionRule&, int64_t tile, const KeyTileView&, QueryColumns&);
+
+// The same in decode, straight on the cache rows: all columns have one position. Needs
+// can_attend_rows() of both; elements of a value row beyond values.n are not touched.
+bool can_attend_rows(const LevelOps&, const CacheRows& keys, const CacheRows& values);
+void attend_rows(const LevelOps&, const AttentionRule&, int64_t tile, const CacheRows& keys, const CacheRows& values, QueryColumns&);
 
 // First and end tile any of the columns sees.
 int64_t first_tile(const AttentionRule&, int64_t lowest_position);

@@ -97,6 +97,11 @@ struct LevelOps {
   // factor that what was accumulated before must be multiplied with.
   float (*softmax_tile)(float* scores, float scale, float softcap, int first, int end, SoftmaxState&) = nullptr;
   void (*scale_row)(float* x, float factor, int64_t n) = nullptr;
+  // Decode: scores[c, 32] of keys [first, end) of a tile against n_columns queries; the others
+  // are undefined. Null where only panels are exact.
+  void (*score_keys)(const CacheTile&, int first, int end, const float* q, int64_t q_stride, int n_columns, float* scores) = nullptr;
+  // out[c] += sum of weights[c, key] * value row, over keys [first, end).
+  void (*add_values)(const CacheTile&, int first, int end, const float* weights, int n_columns, float* out, int64_t out_stride) = nullptr;
   // Cache rows as floats: [32, stride], and as [n, 32]. Rows that are missing are zero.
   void (*load_cache_tile)(const CacheTile&, float* out, int64_t stride) = nullptr;
   void (*load_cache_tile_transposed)(const CacheTile&, float* out) = nullptr;

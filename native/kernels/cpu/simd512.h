@@ -218,6 +218,7 @@ struct Simd {
     const __m256 all = _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
     return _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
   }
+  static void store_sums4(float* out, F a, F b, F c, F d) { _mm_storeu_ps(out, sums4(a, b, c, d)); }
 };
 
 }  // namespace
