@@ -42,7 +42,7 @@ describe.skipIf(missing !== undefined || process.platform !== 'linux')('a host t
     const message = page.getByRole('textbox', { name: 'Message' })
     await message.fill('Tell me a long story about a bear.')
     await page.keyboard.press('Enter')
-    await expect.poll(async () => (await page.locator('article.answer').first().locator('.answer-text').innerText()).length, { interval: 20 }).toBeGreaterThan(10)
+    await expect.poll(async () => (await page.locator('article.answer').first().locator('.answer-text').innerText()).length, { interval: 20, timeout: 20_000 }).toBeGreaterThan(10)
     const pid = hostProcess()
     expect(pid).toBeGreaterThan(1)
     process.kill(pid, 'SIGKILL')
@@ -59,6 +59,6 @@ describe.skipIf(missing !== undefined || process.platform !== 'linux')('a host t
       return page.locator('article.answer').count()
     }, { timeout: 20_000 }).toBe(2)
     // The interrupted answer has no figures; the second one has.
-    await page.locator('article.answer').nth(1).locator('.summary').waitFor()
+    await page.locator('article.answer').nth(1).locator('.summary').waitFor({ timeout: 30_000 })
   })
 })
