@@ -60,3 +60,22 @@ TEST(scratch_is_announced_for_every_kind_of_model) {
     if (golden != nullptr) check_scratch(golden->gguf_path(), "", {128, 512});
   }
 }
+
+// Outputs of experts that arrive in parts wait for the last: more scratch than with mapped ones.
+TEST(scratch_is_announced_for_streamed_experts) {
+  for (const char* name : {"deepseek2-v3", "deepseek2-v3-q.Q4_K_M", "qwen3moe", "mixtral"}) {
+    const std::unique_ptr<Golden> golden = open_golden(name);
+    if (golden == nullptr) continue;
+    LoadOptions options;
+    options.expert_memory =
+        estimate_memory(inspect(golden->gguf_path()).info, 128, CacheFormat::kF16).least_expert_memory;
+    for (const int64_t seq_len : {128, 512}) {
+      const std::shared_ptr<Model> model = Model::load(golden->gguf_path(), options);
+      const uint64_t announced =
+          estimate_memory(model->info(), seq_len, CacheFormat::kF16, options.expert_memory).scratch;
+      const size_t touched = touched_by_a_prompt(model, seq_len);
+      if (announced < touched)
+        fail(name, static_cast<int>(seq_len), "announced " + std::to_string(announced) + " bytes, touched " + std::to_string(touched));
+    }
+  }
+}
