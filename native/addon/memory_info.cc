@@ -4,8 +4,8 @@
 #include <limits>
 
 #if defined(_WIN32)
-#define NOMINMAX
-#include <windows.h>
+#include "base/windows_api.h"
+
 #include <psapi.h>
 #elif defined(__APPLE__)
 #include <mach/mach.h>

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
@@ -14,9 +15,7 @@
 #elif defined(__APPLE__)
 #include <sys/sysctl.h>
 #elif defined(_WIN32)
-#define NOMINMAX
-#define WIN32_LEAN_AND_MEAN
-#include <windows.h>
+#include "base/windows_api.h"
 
 #include <vector>
 #endif
@@ -81,17 +80,34 @@ CpuCounts count_cpus() {
   return counts;
 }
 #elif defined(_WIN32)
+// Processors this process may run on; 0 where it spans groups of 64 and Windows does not say.
+KAFFINITY usable_mask() {
+  DWORD_PTR process = 0, system = 0;
+  return GetProcessAffinityMask(GetCurrentProcess(), &process, &system) ? process : 0;
+}
+
 CpuCounts count_cpus() {
+  const KAFFINITY mask = usable_mask();
   CpuCounts counts;
-  counts.usable = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  counts.usable = mask != 0 ? std::popcount(mask) : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   DWORD bytes = 0;
   GetLogicalProcessorInformationEx(RelationProcessorCore, nullptr, &bytes);
   std::vector<char> buffer(bytes);
-  auto* first = reinterpret_cast<SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX*>(buffer.data());
-  int cores = 0;
-  if (bytes > 0 && GetLogicalProcessorInformationEx(RelationProcessorCore, first, &bytes)) {
-    for (DWORD at = 0; at < bytes; ++cores)
-      at += reinterpret_cast<SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX*>(buffer.data() + at)->Size;
+  const auto record = [&buffer](DWORD at) { return reinterpret_cast<SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX*>(buffer.data() + at); };
+  if (bytes == 0 || !GetLogicalProcessorInformationEx(RelationProcessorCore, record(0), &bytes)) {
+    counts.physical = counts.usable;
+    return counts;
+  }
+  // Efficiency cores slow every parallel step down to their pace: the best class counts alone.
+  int cores = 0, best_class = 0;
+  for (DWORD at = 0; at < bytes; at += record(at)->Size) {
+    const PROCESSOR_RELATIONSHIP& core = record(at)->Processor;
+    if (mask != 0 && (core.GroupMask[0].Mask & mask) == 0) continue;
+    // Its EfficiencyClass, the byte behind Flags, is one of the reserved ones in older headers.
+    const int efficiency_class = *(&core.Flags + 1);
+    if (efficiency_class > best_class) cores = 0;
+    best_class = std::max(best_class, efficiency_class);
+    if (efficiency_class == best_class) ++cores;
   }
   counts.physical = std::clamp(cores, 1, counts.usable);
   return counts;

@@ -6,18 +6,13 @@
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define MOEBIUS_X86 1
-#if defined(_MSC_VER)
-#include <intrin.h>
-#else
 #include <cpuid.h>
-#endif
 #endif
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
 #if defined(_WIN32)
-#define NOMINMAX
-#include <windows.h>
+#include "base/windows_api.h"
 #endif
 #if defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -34,26 +29,15 @@ struct CpuidResult {
 
 CpuidResult cpuid(uint32_t leaf, uint32_t subleaf) {
   CpuidResult result;
-#if defined(_MSC_VER)
-  int registers[4];
-  __cpuidex(registers, static_cast<int>(leaf), static_cast<int>(subleaf));
-  result = {static_cast<uint32_t>(registers[0]), static_cast<uint32_t>(registers[1]),
-            static_cast<uint32_t>(registers[2]), static_cast<uint32_t>(registers[3])};
-#else
   __cpuid_count(leaf, subleaf, result.eax, result.ebx, result.ecx, result.edx);
-#endif
   return result;
 }
 
 // XCR0: which register states the operating system saves.
 uint64_t saved_states() {
-#if defined(_MSC_VER)
-  return _xgetbv(0);
-#else
   uint32_t low, high;
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return (static_cast<uint64_t>(high) << 32) | low;
-#endif
 }
 
 bool bit(uint32_t word, int index) { return (word >> index) & 1u; }

@@ -4,11 +4,10 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/file_path.h"
 
 #if defined(_WIN32)
-#define NOMINMAX
-#define WIN32_LEAN_AND_MEAN
-#include <windows.h>
+#include "base/windows_api.h"
 #else
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -37,17 +36,14 @@ std::span<ReadSegment> behind(std::span<ReadSegment> segments, size_t n) {
 
 }  // namespace
 
-std::string system_error_text(int system_error) { return std::system_category().message(system_error); }
+std::string system_error_text(int system_error) { return system_message({system_error, std::system_category()}); }
 
 #if defined(_WIN32)
 
 namespace {
 
 HANDLE open_file(const std::string& path, DWORD flags) {
-  const int length = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path.data(), static_cast<int>(path.size()), nullptr, 0);
-  std::wstring wide(static_cast<size_t>(std::max(length, 0)), L'\0');
-  MultiByteToWideChar(CP_UTF8, 0, path.data(), static_cast<int>(path.size()), wide.data(), length);
-  return CreateFileW(wide.c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr, OPEN_EXISTING, flags, nullptr);
+  return CreateFileW(file_path(path).c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr, OPEN_EXISTING, flags, nullptr);
 }
 
 // One segment, as much of it as there is; -1 with GetLastError().

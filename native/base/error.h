@@ -39,7 +39,9 @@ class Error : public std::runtime_error {
 };
 
 // printf-style std::string, for error messages.
-#if defined(__GNUC__)
+#if defined(__MINGW32__) && !defined(__clang__)
+__attribute__((format(gnu_printf, 1, 2)))
+#elif defined(__GNUC__)
 __attribute__((format(printf, 1, 2)))
 #endif
 std::string format_text(const char* format, ...);

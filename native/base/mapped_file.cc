@@ -4,11 +4,10 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/file_path.h"
 
 #if defined(_WIN32)
-#define NOMINMAX
-#define WIN32_LEAN_AND_MEAN
-#include <windows.h>
+#include "base/windows_api.h"
 #else
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -24,7 +23,7 @@ namespace {
 
 [[noreturn]] void fail(const std::string& path, const char* action, int system_error) {
   throw Error(ErrorCode::kIo, std::string("could not ") + action + " " + path + ": " +
-                                  std::system_category().message(system_error));
+                                  system_message({system_error, std::system_category()}));
 }
 
 // For systems that cannot fill page tables themselves: one byte of every page.
@@ -37,24 +36,16 @@ void touch_pages(const uint8_t* begin, const uint8_t* end, size_t page) {
 
 #if defined(_WIN32)
 
-namespace {
-
-std::wstring wide(const std::string& text) {
-  const int length = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, text.data(),
-                                         static_cast<int>(text.size()), nullptr, 0);
-  std::wstring result(static_cast<size_t>(std::max(length, 0)), L'\0');
-  MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), result.data(), length);
-  return result;
-}
-
-}  // namespace
-
 MappedFile::MappedFile(const std::string& path) : path_(path) {
-  file_ = CreateFileW(wide(path).c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr, OPEN_EXISTING,
-                      FILE_ATTRIBUTE_NORMAL, nullptr);
+  const std::wstring name = file_path(path).wstring();
+  file_ = CreateFileW(name.c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
   if (file_ == INVALID_HANDLE_VALUE) {
-    file_ = nullptr;
-    fail(path, "open", static_cast<int>(GetLastError()));
+    const int reason = static_cast<int>(GetLastError());
+    const DWORD attributes = GetFileAttributesW(name.c_str());
+    // Windows refuses access to a folder, which says little.
+    if (attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0)
+      throw Error(ErrorCode::kIo, "could not read " + path + ": it is a folder");
+    fail(path, "open", reason);
   }
   LARGE_INTEGER size;
   const bool measured = GetFileSizeEx(file_, &size);

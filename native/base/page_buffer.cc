@@ -6,9 +6,7 @@
 #include "base/error.h"
 
 #if defined(_WIN32)
-#define NOMINMAX
-#define WIN32_LEAN_AND_MEAN
-#include <windows.h>
+#include "base/windows_api.h"
 #else
 #include <sys/mman.h>
 #endif

@@ -13,10 +13,6 @@
 #include "base/cpu_features.h"
 #include "base/error.h"
 
-#if defined(_MSC_VER)
-#include <intrin.h>
-#endif
-
 namespace moebius {
 
 namespace {
@@ -27,11 +23,7 @@ constexpr int kPausesPerClockRead = 32;
 constexpr int kMaxThreads = 1024;
 
 void cpu_pause() {
-#if defined(_MSC_VER) && defined(_M_X64)
-  _mm_pause();
-#elif defined(_MSC_VER)
-  __yield();
-#elif defined(__x86_64__)
+#if defined(__x86_64__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   __asm__ volatile("yield");

@@ -12,6 +12,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/file_path.h"
 #include "base/mapped_file.h"
 #include "engine/model_state.h"
 #include "engine/step.h"
@@ -22,10 +23,6 @@ namespace {
 
 constexpr char kMagic[4] = {'M', 'B', 'S', 'N'};
 constexpr uint32_t kLayoutVersion = 2;
-
-std::filesystem::path utf8_path(const std::string& path) {
-  return std::filesystem::path(std::u8string(path.begin(), path.end()));
-}
 
 // FNV-1a over 64-bit words.
 class Checksum {
@@ -178,7 +175,7 @@ uint64_t checksum_of(const Session::State& session, const MappedFile& file, uint
 void Session::save_snapshot(const std::string& path) const {
   const SessionUse use(*state_);
   const Pieces pieces = pieces_of(*state_);
-  const std::filesystem::path target = utf8_path(path), partial = utf8_path(path + ".partial");
+  const std::filesystem::path target = file_path(path), partial = file_path(path + ".partial");
   Checksum checksum;
   {
     std::ofstream out(partial, std::ios::binary | std::ios::trunc);
@@ -188,16 +185,20 @@ void Session::save_snapshot(const std::string& path) const {
     }
     const uint64_t sum = checksum.value();
     out.write(reinterpret_cast<const char*>(&sum), sizeof sum);
-    out.flush();
-    if (!out)
+    out.close();
+    if (!out) {
+      std::error_code ignored;
+      std::filesystem::remove(partial, ignored);
       throw Error(ErrorCode::kIo, format_text("cannot write snapshot %s (%llu bytes)", path.c_str(),
                                               static_cast<unsigned long long>(pieces.bytes())));
+    }
   }
   std::error_code error;
   std::filesystem::rename(partial, target, error);
-  if (error)
-    throw Error(ErrorCode::kIo,
-                format_text("cannot write snapshot %s: %s", path.c_str(), error.message().c_str()));
+  if (!error) return;
+  const std::string reason = system_message(error);
+  std::filesystem::remove(partial, error);
+  throw Error(ErrorCode::kIo, format_text("cannot write snapshot %s: %s", path.c_str(), reason.c_str()));
 }
 
 void Session::restore_snapshot(const std::string& path) {

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "base/error.h"
+#include "base/file_path.h"
 #include "formats/gguf.h"
 #include "quant/quant_format.h"
 
@@ -173,7 +174,7 @@ std::vector<uint8_t> GgufWriter::bytes() const {
 }
 
 void GgufWriter::write(const std::string& path) const {
-  const std::filesystem::path target(std::u8string(path.begin(), path.end()));
+  const std::filesystem::path target = file_path(path);
   std::filesystem::path partial = target;
   partial += ".partial";
   try {
@@ -184,12 +185,10 @@ void GgufWriter::write(const std::string& path) const {
     });
     file.close();
     std::filesystem::rename(partial, target);
-  } catch (const std::ios::failure& error) {
+  } catch (const std::system_error& error) {
     std::error_code ignored;
     std::filesystem::remove(partial, ignored);
-    throw Error(ErrorCode::kIo, "could not write " + path + ": " + error.code().message());
-  } catch (const std::filesystem::filesystem_error& error) {
-    throw Error(ErrorCode::kIo, "could not write " + path + ": " + error.code().message());
+    throw Error(ErrorCode::kIo, "could not write " + path + ": " + system_message(error.code()));
   }
 }
 

@@ -7,10 +7,12 @@
 #include <functional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/cpu_features.h"
 #include "base/direct_file.h"
 #include "base/error.h"
+#include "base/file_path.h"
 #include "base/io_threads.h"
 #include "base/mapped_file.h"
 #include "base/page_buffer.h"
@@ -63,6 +65,27 @@ TEST(mapped_file_shows_the_bytes) {
   file.populate(4097, SIZE_MAX);
   file.populate(file.size(), 1);
   CHECK_EQ(std::memcmp(file.data(), bytes.data(), bytes.size()), 0);
+}
+
+TEST(long_paths_in_any_script_are_mapped) {
+  const std::string temporary = [] {
+    const std::u8string text = std::filesystem::temp_directory_path().u8string();
+    return std::string(text.begin(), text.end());
+  }();
+  // Some 360 characters: more than Windows takes without its prefix.
+  std::vector<std::string> folders = {temporary + "/moebius 模型 é"};
+  for (char level : {'a', 'b', 'c'}) folders.push_back(folders.back() + "/" + std::string(110, level));
+  for (const std::string& folder : folders) std::filesystem::create_directory(file_path(folder));
+  const std::string path = folders.back() + "/файл.bin";
+  std::ofstream(file_path(path), std::ios::binary) << "bytes";
+  {
+    const MappedFile file(path);
+    CHECK_EQ(std::string(reinterpret_cast<const char*>(file.data()), file.size()), std::string("bytes"));
+    CHECK_EQ(file.path(), path);
+  }
+  std::filesystem::remove(file_path(path));
+  for (; !folders.empty(); folders.pop_back()) std::filesystem::remove(file_path(folders.back()));
+  CHECK_THROWS(Error, "файл.bin", MappedFile gone(path));
 }
 
 TEST(mapped_file_reports_what_the_system_said) {

@@ -221,16 +221,23 @@ TEST(writer_leaves_no_half_file) {
   const std::string path = (std::filesystem::temp_directory_path() / "moebius-writer-test.gguf").string();
   const std::vector<float> values = counting(15);
   sample_writer(values).write(path);
-  const GgufModelFile file(path);
-  CHECK_EQ(file.tensors().size(), size_t{3});
-  CHECK(file.find_tensor("third") != nullptr && file.find_tensor("fourth") == nullptr);
-  const Matrix matrix = gguf_matrix(file, *file.find_tensor("third"));
-  CHECK_EQ(matrix.n_matrices, int64_t{2});
-  CHECK_EQ(matrix.matrix_stride, size_t{16});
-  CHECK_EQ(reinterpret_cast<const float*>(matrix.slice(1).row(1))[0], 6.0f);
+  {
+    const GgufModelFile file(path);
+    CHECK_EQ(file.tensors().size(), size_t{3});
+    CHECK(file.find_tensor("third") != nullptr && file.find_tensor("fourth") == nullptr);
+    const Matrix matrix = gguf_matrix(file, *file.find_tensor("third"));
+    CHECK_EQ(matrix.n_matrices, int64_t{2});
+    CHECK_EQ(matrix.matrix_stride, size_t{16});
+    CHECK_EQ(reinterpret_cast<const float*>(matrix.slice(1).row(1))[0], 6.0f);
+  }
   std::filesystem::remove(path);
   CHECK(!std::filesystem::exists(path + ".partial"));
   CHECK_THROWS(Error, "could not write", sample_writer(values).write("/no/such/folder/file.gguf"));
+  // A name that is taken by a folder: found out when the file is there already.
+  std::filesystem::create_directories(path + "/taken");
+  CHECK_THROWS(Error, "could not write", sample_writer(values).write(path));
+  CHECK(!std::filesystem::exists(path + ".partial"));
+  std::filesystem::remove_all(path);
 }
 
 TEST(corpus_gives_the_messages_it_names) {

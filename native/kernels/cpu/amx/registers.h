@@ -34,6 +34,15 @@ struct TileRegisters {
   if constexpr (number == 6) action(6);   \
   if constexpr (number == 7) action(7);
 
+#if defined(_WIN64) && defined(__GNUC__) && !defined(__clang__)
+// GCC's intrinsics take the stride as a long, which has 32 bits there.
+#define MOEBIUS_LOAD_TILE(number) __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #number : : "r"(data), "r"(stride) : "memory")
+#define MOEBIUS_STORE_TILE(number) __asm__ volatile("tilestored %%tmm" #number ", (%0,%1,1)" : : "r"(data), "r"(stride) : "memory")
+#else
+#define MOEBIUS_LOAD_TILE(number) _tile_loadd(number, data, stride)
+#define MOEBIUS_STORE_TILE(number) _tile_stored(number, data, stride)
+#endif
+
   template <int kTile>
   static void zero() {
     MOEBIUS_EACH_TILE(kTile, _tile_zero)
@@ -42,18 +51,16 @@ struct TileRegisters {
   template <int kTile>
   static void load(const void* data, int64_t stride) {
     fence();
-#define MOEBIUS_LOAD(number) _tile_loadd(number, data, stride)
-    MOEBIUS_EACH_TILE(kTile, MOEBIUS_LOAD)
-#undef MOEBIUS_LOAD
+    MOEBIUS_EACH_TILE(kTile, MOEBIUS_LOAD_TILE)
   }
   template <int kTile>
   static void store(void* data, int64_t stride) {
-#define MOEBIUS_STORE(number) _tile_stored(number, data, stride)
-    MOEBIUS_EACH_TILE(kTile, MOEBIUS_STORE)
-#undef MOEBIUS_STORE
+    MOEBIUS_EACH_TILE(kTile, MOEBIUS_STORE_TILE)
     fence();
   }
 #undef MOEBIUS_EACH_TILE
+#undef MOEBIUS_LOAD_TILE
+#undef MOEBIUS_STORE_TILE
 
   // sums[m][n] += sum over k, j < 4 of x[m][4 k + j] * weights[k][4 n + j]: signed bytes into
   // 32 bits. Only the combinations that the callers use.
