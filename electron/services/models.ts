@@ -226,7 +226,8 @@ export class ModelService {
     const loadMs = performance.now() - startedAt
     const { touching, ...loaded } = status
     const instance = this.createInstance(model, expertMemory, {
-      ...loaded, state: 'ready', progress: 1, maxSeqLen: seqLen, loadMs,
+      // Right after a start the library may not have read the file's card yet.
+      ...loaded, state: 'ready', progress: 1, maxSeqLen: Math.min(seqLen, maxSeqLenOf(model.card)), loadMs,
       weightsBytes: expertMemory > 0 ? weightsBytes + (experts?.memoryBytes ?? 0) : model.card.fileBytes,
     })
     this.instances.set(instance.instanceId, instance)

@@ -27,6 +27,13 @@ test('loads with progress, once for all who ask, and unloads', async () => {
   expect(await codeOf(models.load('nothing'))).toBe('E_MODEL_UNKNOWN')
 })
 
+// A restarted host may be asked before its library has looked at the file again.
+test('keeps to the length of the model when the library has no card of it yet', async () => {
+  const { models, library } = await openWithModel({ maxSeqLen: 20 })
+  library.require('tiny').card = undefined
+  expect((await models.load('tiny')).maxSeqLen).toBe(20)
+})
+
 test('a load is cancelled when nobody waits for it any more', async () => {
   const { engine, models } = await openWithModel({ loadDelayMs: 100 })
   const first = new AbortController()
