@@ -34,7 +34,7 @@ TEST(calibration_measures_what_the_level_has) {
   CHECK(result.int8_operations > 1e8 && result.int8_operations < 1e14);
   CHECK(result.f32_operations > 1e8 && result.f32_operations < 1e14);
   CHECK_EQ(result.bf16_operations > 0,
-           result.cpu_level == "avx512_bf16" || (result.cpu_level == "neon_i8mm" && cpu_features().neon_bf16));
+           result.cpu_level == "avx512_bf16" || result.cpu_level == "amx" || (result.cpu_level == "neon_i8mm" && cpu_features().neon_bf16));
   CHECK(result.milliseconds > 0);
   CHECK(!fractions.empty());
   for (size_t i = 1; i < fractions.size(); ++i) CHECK(fractions[i] > fractions[i - 1]);
