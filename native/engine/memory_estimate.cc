@@ -60,16 +60,20 @@ int64_t feed_forward_bytes(const ModelInfo& info, const KernelSizes& sizes, int6
          12 * pairs;
 }
 
-// Activations of one layer that live while it runs, in floats per row.
-int64_t live_elements(const ModelInfo& info, int64_t n_kv_heads) {
+// What lives through a whole layer, in floats per row: the hidden state, a block's input and
+// output, the rotation tables.
+int64_t layer_elements(const ModelInfo& info) {
   // Local layers may rotate by a table of their own.
   const bool has_windows =
       std::any_of(info.layers.begin(), info.layers.end(), [](const LayerInfo& layer) { return layer.window > 0; });
+  return 3 * info.hidden_size + (info.is_mla ? info.qk_rope_head_dim : (has_windows ? 2 : 1) * info.key_dim);
+}
+
+// What lives through the attention block, in floats per row.
+int64_t attention_elements(const ModelInfo& info, int64_t n_kv_heads) {
   const int64_t heads = info.n_heads * (info.key_dim + info.value_dim);
-  const int64_t attention =
-      info.is_mla ? heads + info.kv_lora_rank + info.qk_rope_head_dim + info.q_lora_rank + info.qk_rope_head_dim
-                  : heads + n_kv_heads * (info.key_dim + info.value_dim) + (has_windows ? 2 : 1) * info.key_dim;
-  return 3 * info.hidden_size + attention;
+  return heads + (info.is_mla ? info.kv_lora_rank + info.qk_rope_head_dim + info.q_lora_rank
+                              : n_kv_heads * (info.key_dim + info.value_dim));
 }
 
 // Keys and values made of the latents for a slice of heads, and the latents as tiles.
@@ -83,10 +87,16 @@ int64_t expansion_bytes(const ModelInfo& info, const KernelSizes& sizes, int64_t
   return slice + latents + (sizes.is_float ? 0 : keys * sizes.rounded(rank) + sizes.columns(keys, rank));
 }
 
-int64_t bytes_per_worker(const ModelInfo& info, int64_t widest) {
-  const int64_t product = 12288 + 32768 + 4 * std::max<int64_t>(widest, 8192) + 2 * 192 * 32 * 4;
-  const int64_t expansion = info.is_mla ? 4 * info.kv_lora_rank * (info.qk_nope_head_dim + info.v_head_dim) : 0;
-  return std::max(product, expansion + 64 * 4 * (info.key_dim + info.value_dim));
+int64_t feed_forward_worker_bytes(int64_t widest) {
+  return 12288 + 32768 + 4 * std::max<int64_t>(widest, 8192) + 2 * 192 * 32 * 4;
+}
+
+// MLA: one head's projections as floats and, where they are quantised, as codes.
+int64_t attention_worker_bytes(const ModelInfo& info, const KernelSizes& sizes) {
+  if (!info.is_mla) return feed_forward_worker_bytes(0);
+  const int64_t expansion = 4 * info.kv_lora_rank * (info.qk_nope_head_dim + info.v_head_dim);
+  const int64_t codes = sizes.is_float ? 0 : info.qk_nope_head_dim * info.kv_lora_rank * 34 / 32 + feed_forward_worker_bytes(0);
+  return expansion + codes + 64 * 4 * (info.key_dim + info.value_dim);
 }
 
 // The largest prefill step: what its widest layer keeps and the most that one kernel takes.
@@ -111,11 +121,14 @@ uint64_t scratch_bytes(const ModelInfo& info, int64_t seq_len, bool in_parts) {
   }
   const int64_t projection = rows * sizes.rounded(info.n_heads * info.value_dim) +
                              sizes.columns(rows, std::max(info.hidden_size, info.n_heads * info.value_dim));
-  const int64_t attention = std::max(expansion_bytes(info, sizes, seq_len), projection);
-  const int64_t kernel = std::max(feed_forward, attention) + physical_core_count() * bytes_per_worker(info, widest);
+  const int64_t attention = 4 * rows * attention_elements(info, n_kv_heads) +
+                            std::max(expansion_bytes(info, sizes, seq_len), projection);
+  const int64_t n_workers = physical_core_count();
+  const int64_t kernel = std::max(feed_forward + n_workers * feed_forward_worker_bytes(widest),
+                                  attention + n_workers * attention_worker_bytes(info, sizes));
   // Every take is rounded up to a cache line.
   constexpr int64_t kRounding = 4096;
-  return static_cast<uint64_t>(4 * rows * live_elements(info, n_kv_heads) + kernel + kRounding);
+  return static_cast<uint64_t>(4 * rows * layer_elements(info) + kernel + kRounding);
 }
 
 }  // namespace

@@ -16,7 +16,9 @@ void pre_norm_layer(ForwardPass& pass, int64_t layer, Block attention) {
   const Rows x = pass.rows(pass.hidden.n), y = pass.rows(pass.hidden.n);
 
   rms_norm(pass.op, pass.hidden, weights.attn_norm, pass.eps(), x);
+  const Scratch::Mark mark = pass.op.kernel.scratch->mark();
   attention(pass, layer, x, y);
+  pass.op.kernel.scratch->release(mark);  // The feed-forward block may have the same memory.
   add_to_hidden(pass, weights.post_attention_norm, y);
 
   rms_norm(pass.op, pass.hidden, weights.ffn_norm, pass.eps(), x);
