@@ -99,10 +99,8 @@ int64_t attention_worker_bytes(const ModelInfo& info, const KernelSizes& sizes) 
   return expansion + codes + 64 * 4 * (info.key_dim + info.value_dim);
 }
 
-// The largest prefill step: what its widest layer keeps and the most that one kernel takes.
-uint64_t scratch_bytes(const ModelInfo& info, int64_t seq_len, bool in_parts) {
-  const int64_t rows =
-      std::min(default_prefill_chunk(info.is_moe ? info.n_routed_experts : 0, info.n_active_experts), seq_len);
+// A prefill step of so many rows: what its widest layer keeps and the most that one kernel takes.
+uint64_t scratch_bytes(const ModelInfo& info, int64_t rows, int64_t seq_len, bool in_parts) {
   const KernelSizes sizes{has_float_weights(info)};
   int64_t n_kv_heads = 0, dense_width = 0;
   for (const LayerInfo& layer : info.layers) {
@@ -133,11 +131,14 @@ uint64_t scratch_bytes(const ModelInfo& info, int64_t seq_len, bool in_parts) {
 
 }  // namespace
 
-int64_t default_prefill_chunk(int64_t n_routed_experts, int64_t n_active_experts) {
+int64_t default_prefill_chunk(const ModelInfo& info) {
   constexpr int64_t kLeast = 512, kMost = 2048, kUnit = 128;
-  if (n_routed_experts == 0) return kLeast;
-  const int64_t wanted = 128 * n_routed_experts / std::max<int64_t>(n_active_experts, 1);
-  return std::clamp((wanted + kUnit - 1) / kUnit * kUnit, kLeast, kMost);
+  if (!info.is_moe) return kLeast;
+  const int64_t wanted = 128 * info.n_routed_experts / std::max<int64_t>(info.n_active_experts, 1);
+  int64_t rows = std::clamp((wanted + kUnit - 1) / kUnit * kUnit, kLeast, kMost);
+  const uint64_t most_scratch = info.weight_bytes / 25;
+  while (rows > kLeast && scratch_bytes(info, rows, rows, /*in_parts=*/false) > most_scratch) rows -= kUnit;
+  return rows;
 }
 
 MemoryEstimate estimate_memory(const ModelInfo& info, int64_t seq_len, CacheFormat cache_format, uint64_t expert_memory) {
@@ -159,7 +160,7 @@ MemoryEstimate estimate_memory(const ModelInfo& info, int64_t seq_len, CacheForm
     estimate.experts = budget.n_bytes;
     estimate.expert_slots = budget.slots_per_layer;
   }
-  estimate.scratch = scratch_bytes(info, seq_len, /*in_parts=*/expert_memory > 0);
+  estimate.scratch = scratch_bytes(info, std::min(default_prefill_chunk(info), seq_len), seq_len, /*in_parts=*/expert_memory > 0);
   return estimate;
 }
 

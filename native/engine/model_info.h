@@ -151,8 +151,8 @@ struct MemoryEstimate {
 
 // Rows of a prefill step unless the session says otherwise. Prefill pays for expanding a
 // matrix, and for the keys and values of the history, once per step: enough rows that every
-// expert sees about 128 of them. n_routed_experts: 0 for dense models.
-int64_t default_prefill_chunk(int64_t n_routed_experts, int64_t n_active_experts);
+// expert sees about 128 of them, as far as their scratch stays below 4 % of the weights.
+int64_t default_prefill_chunk(const ModelInfo& info);
 
 // seq_len in tokens; throws Error(kBadRequest) when it is not positive. expert_memory as in
 // LoadOptions, with the same errors.

@@ -12,15 +12,14 @@ namespace {
 
 long long number(int64_t value) { return static_cast<long long>(value); }
 
-SessionOptions resolve(const ModelConfig& config, SessionOptions options) {
+SessionOptions resolve(const Model::State& model, SessionOptions options) {
+  const ModelConfig& config = model.decoder.config;
   if (options.max_seq_len == 0) options.max_seq_len = config.max_seq_len;
   if (options.max_seq_len < 1 || options.max_seq_len > config.max_seq_len)
     throw Error(ErrorCode::kBadRequest,
                 format_text("max_seq_len: expected 1 to %lld for this model, got %lld",
                             number(config.max_seq_len), number(options.max_seq_len)));
-  if (options.prefill_chunk == 0)
-    options.prefill_chunk =
-        default_prefill_chunk(config.is_moe ? config.moe.n_routed_experts : 0, config.moe.n_active_experts);
+  if (options.prefill_chunk == 0) options.prefill_chunk = default_prefill_chunk(model.info);
   if (options.prefill_chunk < 1 || options.prefill_chunk > 65536)
     throw Error(ErrorCode::kBadRequest,
                 format_text("prefill_chunk: expected 1 to 65536, got %lld", number(options.prefill_chunk)));
@@ -58,7 +57,7 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, SessionOp
   if (model->state().vocabulary_only)
     throw Error(ErrorCode::kUnsupported, "only the vocabulary of this file is loaded: it cannot run");
   const ModelConfig& config = model->state().decoder.config;
-  state->options = resolve(config, options);
+  state->options = resolve(model->state(), options);
   state->cache = make_cache(config, state->options.cache_format, state->options.max_seq_len);
   state->model = std::move(model);
   return std::shared_ptr<Session>(new Session(std::move(state)));
