@@ -45,10 +45,59 @@ bool spin_until(const Ready& ready, bool may_spin) {
   return false;
 }
 
+// The chunks of one loop, dealt to the workers in equal runs. A worker takes its own from the
+// front, so that it reads memory in one long stream; when it has none left it takes others'
+// from the back.
+class ChunkShares {
+ public:
+  explicit ChunkShares(int n_workers) : shares_(static_cast<size_t>(n_workers)) {}
+
+  void deal(int64_t n_chunks) {
+    const auto n = static_cast<int64_t>(shares_.size());
+    for (int64_t i = 0; i < n; ++i)
+      shares_[static_cast<size_t>(i)].span.store(pack(n_chunks * i / n, n_chunks * (i + 1) / n), std::memory_order_relaxed);
+  }
+
+  // The next chunk of a worker, -1 when all are taken.
+  int64_t take(int worker) {
+    const auto own = static_cast<size_t>(worker);
+    if (const int64_t chunk = take_from(shares_[own], /*front=*/true); chunk >= 0) return chunk;
+    for (size_t i = 1; i < shares_.size(); ++i) {
+      const int64_t chunk = take_from(shares_[(own + i) % shares_.size()], /*front=*/false);
+      if (chunk >= 0) return chunk;
+    }
+    return -1;
+  }
+
+  void drop() { deal(0); }
+
+ private:
+  struct alignas(64) Share {
+    std::atomic<uint64_t> span{0};  // first chunk in the high half, end in the low
+  };
+
+  static uint64_t pack(int64_t first, int64_t end) { return static_cast<uint64_t>(first) << 32 | static_cast<uint64_t>(end); }
+
+  static int64_t take_from(Share& share, bool front) {
+    uint64_t span = share.span.load(std::memory_order_relaxed);
+    for (;;) {
+      const auto first = static_cast<int64_t>(span >> 32), end = static_cast<int64_t>(span & UINT32_MAX);
+      if (first >= end) return -1;
+      if (share.span.compare_exchange_weak(span, front ? pack(first + 1, end) : pack(first, end - 1), std::memory_order_relaxed))
+        return front ? first : end - 1;
+    }
+  }
+
+  std::vector<Share> shares_;
+};
+
 }  // namespace
 
 struct ThreadPool::State {
-  int n_threads = 1;
+  explicit State(int n) : n_threads(n), shares(n) {}
+
+  const int n_threads;
+  ChunkShares shares;
   bool may_spin = true;
 
   std::atomic<bool> busy{false};
@@ -126,11 +175,11 @@ struct ThreadPool::State {
   }
 };
 
-ThreadPool::ThreadPool(int n_threads) : state_(std::make_unique<State>()) {
+ThreadPool::ThreadPool(int n_threads) {
   if (n_threads < 0 || n_threads > kMaxThreads)
     throw Error(ErrorCode::kBadRequest,
                 format_text("thread count %d is not between 0 (automatic) and %d", n_threads, kMaxThreads));
-  state_->n_threads = n_threads == 0 ? physical_core_count() : n_threads;
+  state_ = std::make_unique<State>(n_threads == 0 ? physical_core_count() : n_threads);
   // A thread that spins on a shared processor keeps the one that has work from running.
   state_->may_spin = state_->n_threads <= usable_cpu_count();
   try {
@@ -170,22 +219,20 @@ void ThreadPool::parallel_for(int64_t n, int64_t grain,
     body(0, n, 0);
     return;
   }
+  if (n_chunks > INT32_MAX) throw Error(ErrorCode::kInternal, "thread pool: too many chunks");
   struct Work {
+    ChunkShares& shares;
     const std::function<void(int64_t, int64_t, int)>& body;
-    int64_t n, grain, n_chunks;
-    std::atomic<int64_t> next{0};
-  } work{body, n, grain, n_chunks};
+    int64_t n, grain;
+  } work{state_->shares, body, n, grain};
+  state_->shares.deal(n_chunks);
   // One captured pointer fits into std::function without an allocation.
   run([&work](int worker) {
     try {
-      for (;;) {
-        const int64_t chunk = work.next.fetch_add(1, std::memory_order_relaxed);
-        if (chunk >= work.n_chunks) return;
-        const int64_t begin = chunk * work.grain;
-        work.body(begin, std::min(work.n, begin + work.grain), worker);
-      }
+      for (int64_t chunk; (chunk = work.shares.take(worker)) >= 0;)
+        work.body(chunk * work.grain, std::min(work.n, (chunk + 1) * work.grain), worker);
     } catch (...) {
-      work.next.store(work.n_chunks, std::memory_order_relaxed);
+      work.shares.drop();
       throw;
     }
   });

@@ -25,8 +25,9 @@ class ThreadPool {
   // The first exception thrown by a worker is rethrown here.
   void run(const std::function<void(int worker)>& job);
 
-  // Cuts [0, n) into chunks of `grain` taken from one atomic counter (stealing), calls
-  // body(begin, end, worker) for each. Runs on the caller alone when there is one chunk.
+  // Cuts [0, n) into chunks of `grain` and calls body(begin, end, worker) for each. Every
+  // worker walks through a run of neighbouring chunks; who is done early takes chunks from
+  // the ends of the others' runs. Runs on the caller alone when there is one chunk.
   void parallel_for(int64_t n, int64_t grain,
                     const std::function<void(int64_t begin, int64_t end, int worker)>& body);
 

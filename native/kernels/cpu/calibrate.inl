@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/cpu/calibrate.h"
+#include "kernels/cpu/fetch.h"
 
 namespace moebius::cpu {
 namespace {
@@ -47,6 +48,7 @@ uint64_t read_bytes(const void* data, size_t n_bytes) {
   const auto* bytes = static_cast<const char*>(data);
   Simd::F held[kStreams];
   for (size_t at = 0; at < n_bytes; at += kStreams * kBytes) {
+    fetch_ahead(reinterpret_cast<const uint8_t*>(bytes + at), kStreams * kBytes);
     for (size_t j = 0; j < kStreams; ++j) {
       held[j] = Simd::load(reinterpret_cast<const float*>(bytes + at + j * kBytes));
       __asm__ volatile("" : : MOEBIUS_VECTOR_REGISTER(held[j]));

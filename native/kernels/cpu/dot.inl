@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/activations.h"
 #include "kernels/cpu/expand_formats.h"
+#include "kernels/cpu/fetch.h"
 #include "kernels/cpu/level_ops.h"
 #include "kernels/cpu/quantize.inl"
 #ifdef __AVX512BW__
@@ -97,9 +98,7 @@ struct Run {
   const uint8_t* row(int64_t r) const { return weights.data + static_cast<size_t>(r) * weights.row_bytes; }
 
   void load(const uint8_t* p, PreparedBlock<Format>& block) {
-    // A few KiB ahead: the next rows of the run, past the end at worst (no fault).
-#pragma GCC unroll 8
-    for (int line = 0; line < kStep; line += 64) _mm_prefetch(reinterpret_cast<const char*>(p + 4096 + line), _MM_HINT_T0);
+    fetch_ahead(p, kStep);
     block.load(whole_block<Format>(p, end, copy), grids);
   }
 };

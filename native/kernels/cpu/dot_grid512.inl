@@ -1,6 +1,7 @@
 // Row dots of the IQ formats on grids with AVX-512; their expansion is in expand_grid512.h.
 #include "kernels/cpu/dot_grid.h"
 #include "kernels/cpu/expand_formats.h"
+#include "kernels/cpu/fetch.h"
 #include "kernels/cpu/level_ops.h"
 
 namespace moebius::cpu {
@@ -86,9 +87,7 @@ void dot_grid_rows(const WeightRows& weights, const GridTables& tables, const Ac
       for (int c = 0; c < kColumns; ++c) totals[c] = sums[r][c];
       for (int64_t b = 0; b < n; ++b) {
         const uint8_t* p = block_of(r, b);
-        // A few KiB ahead: the next rows of the run, past the end at worst (no fault).
-        _mm_prefetch(reinterpret_cast<const char*>(p + 4096), _MM_HINT_T0);
-        if constexpr (Format::kBlockBytes > 64) _mm_prefetch(reinterpret_cast<const char*>(p + 4160), _MM_HINT_T0);
+        fetch_ahead(p, Format::kBlockBytes);
         if constexpr (kIndexed) _mm512_store_si512(indices[(r + 1) % 2][b], Wide::indices(block_of(next, b)));
         __m512i codes[4];
         __m512 low, high = _mm512_setzero_ps();

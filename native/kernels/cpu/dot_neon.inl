@@ -3,6 +3,7 @@
 // integer sums of four groups into one vector, so a block takes few conversions.
 #include "kernels/cpu/activations.h"
 #include "kernels/cpu/expand_neon_iq.h"
+#include "kernels/cpu/fetch.h"
 #include "kernels/cpu/level_ops.h"
 #include "kernels/cpu/quantize.inl"
 
@@ -72,8 +73,7 @@ void dot_rows_of(const WeightRows& weights, const ActivationBlock* const* column
     float32x4_t products[kColumns], mins[kColumns];
     for (int c = 0; c < kColumns; ++c) products[c] = mins[c] = vdupq_n_f32(0);
     for (int64_t b = 0; b < n_blocks; ++b, row += kStep) {
-      // A few KiB ahead: the next rows of the run, past the end at worst (no fault).
-      for (int line = 0; line < kStep; line += 64) __builtin_prefetch(row + 4096 + line);
+      fetch_ahead(row, kStep);
       Expanded block;
       Format::expand(whole_block<Format>(row, end, copy), books, block);
       add_block<Format, kColumns>(block, columns, b, products, mins);
@@ -96,7 +96,7 @@ void dot_row_pairs(const WeightRows& weights, const ActivationBlock& column, flo
   std::memcpy(twice + 128, column.codes, 128);
   for (int64_t r = 0; r < weights.n_rows; r += 2) {
     const uint8_t* row = weights.data + static_cast<size_t>(r) * weights.row_bytes;
-    __builtin_prefetch(row + 4096);
+    fetch_ahead(row, 2 * Format::kBlockBytes);
     Expanded block;
     Format::expand(whole_block<Format>(row, end, copy), books, block);
     for (int i = 0; i < 2 && r + i < weights.n_rows; ++i) {

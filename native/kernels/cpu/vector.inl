@@ -1,4 +1,5 @@
 // Float rows: dots of unquantised weights, norms, activations. One .cc file per level.
+#include "kernels/cpu/fetch.h"
 #include "kernels/cpu/level_ops.h"
 #include "kernels/cpu/vector_math.h"
 
@@ -38,6 +39,7 @@ void float_dot_row(const uint8_t* row, int64_t n, const float* const* x, float* 
   for (int c = 0; c < kColumns; ++c) even[c] = odd[c] = Simd::zero();
   int64_t i = 0;
   for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    fetch_ahead(row + i * Row::kBytes, 2 * kLanes * Row::kBytes);
     const Simd::F a = Row::load(row + i * Row::kBytes), b = Row::load(row + (i + kLanes) * Row::kBytes);
 #pragma GCC unroll 4
     for (int c = 0; c < kColumns; ++c) {

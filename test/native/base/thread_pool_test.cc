@@ -5,6 +5,7 @@
 #include <mutex>
 #include <set>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -61,6 +62,35 @@ TEST(parallel_for_cuts_by_size_only) {
     CHECK_EQ(covered, n);
     for (const int n_threads : {2, 5}) CHECK(chunks_of(n_threads, n, grain) == expected);
   }
+}
+
+TEST(parallel_for_gives_every_worker_a_run_of_its_own) {
+  constexpr int kThreads = 4;
+  ThreadPool pool(kThreads);
+  std::atomic<int> entered{0};
+  std::vector<int64_t> first(kThreads, -1);
+  pool.parallel_for(100, 1, [&](int64_t begin, int64_t, int worker) {
+    int64_t& own = first[static_cast<size_t>(worker)];
+    if (own >= 0) return;
+    own = begin;
+    // Nobody goes on to others' chunks before everybody has begun with his own.
+    for (++entered; entered.load() < kThreads;) std::this_thread::yield();
+  });
+  CHECK(first == (std::vector<int64_t>{0, 25, 50, 75}));
+}
+
+TEST(parallel_for_takes_over_from_a_slow_worker) {
+  ThreadPool pool(3);
+  std::atomic<int> done{0};
+  std::vector<int> calls(90, 0);
+  pool.parallel_for(90, 1, [&](int64_t begin, int64_t, int) {
+    ++calls[static_cast<size_t>(begin)];
+    // The first chunk ends when all others are done, those dealt to the same worker too.
+    if (begin == 0)
+      while (done.load() < 89) std::this_thread::yield();
+    ++done;
+  });
+  CHECK(calls == std::vector<int>(90, 1));
 }
 
 TEST(parallel_for_results_do_not_depend_on_threads) {
