@@ -8,13 +8,15 @@
 #include "kernels/cpu/level_ops.h"
 #include "kernels/cpu/quantize.inl"
 #ifdef __AVX512BW__
-#include "kernels/cpu/expand_paired512.h"
+#include "kernels/cpu/expand_dots512.h"
 #endif
 
 namespace moebius::cpu {
 namespace {
 
-// The weights of one block in paired order (activations.h), ready for the dots.
+constexpr int kVectorsPerSum = Simd::kVectorsPerBlock / Simd::kSumsPerBlock;
+
+// The weights of one block in the order of the dots (activations.h).
 template <typename Format>
 struct PreparedBlock {
   static constexpr int kOffset = Format::kSigned ? Simd::kSignedOffset : Format::kOffset;
@@ -25,14 +27,14 @@ struct PreparedBlock {
 
   void load(const uint8_t* p, const Grids& grids) {
 #ifdef __AVX512BW__
-    if constexpr (PairedFormat<Format::kFormat>::kExists) {
-      PairedFormat<Format::kFormat>::expand(p, codes, factors);
+    if constexpr (DotFormat<Format::kFormat>::kExists) {
+      DotFormat<Format::kFormat>::expand(p, codes, factors);
       return;
     }
 #endif
     Expanded expanded;
     expand_codes<Format>(p, grids, codes, expanded);
-    Simd::pair_groups(codes);
+    Simd::order_for_dots(codes);
     constexpr int kHalves = Format::kGroup == 16 ? 2 : 1;
     // (code - offset) * scale = code * scale - min
     if constexpr (kOffset != 0)
@@ -46,29 +48,30 @@ struct PreparedBlock {
   template <typename Products>
   Simd::F add_sum(int s, const ActivationBlock& column, const Products& products, Simd::F sum) const {
     Simd::I dots = Simd::zero_int();
-#pragma GCC unroll 2
-    for (int part = 0; part < 2; ++part) {
-      const Simd::I x = Simd::load_aligned(column.paired + Simd::paired_bytes(s, part));
-      dots = Format::kSigned ? Simd::dot_signed(dots, codes[2 * s + part], x) : Simd::dot(dots, codes[2 * s + part], x);
+#pragma GCC unroll 4
+    for (int part = 0; part < kVectorsPerSum; ++part) {
+      const Simd::I x = Simd::load_aligned(column.dot_codes + Simd::dot_bytes(s, part));
+      const Simd::I own = codes[kVectorsPerSum * s + part];
+      dots = Format::kSigned ? Simd::dot_signed(dots, own, x) : Simd::dot(dots, own, x);
     }
     return Simd::fma(Simd::to_float(dots), Simd::template spread<Format::kGroup>(products, s), sum);
   }
 };
 
-// Two chains of sums hide the latency of the multiply-add.
+// Where a block has several sums, two chains hide the latency of the multiply-add.
 struct RowSums {
-  Simd::F even = Simd::zero(), odd = Simd::zero();
+  static constexpr int kChains = Simd::kSumsPerBlock > 1 ? 2 : 1;
+  Simd::F chains[kChains];
+
+  void clear() { std::fill_n(chains, kChains, Simd::zero()); }
+  Simd::F total() const { return kChains == 2 ? Simd::add(chains[0], chains[kChains - 1]) : chains[0]; }
 
   template <typename Format>
   void add(const PreparedBlock<Format>& block, const ActivationBlock& column) {
-    const auto products = Simd::template times_scales<Format::kGroup>(block.factors, column.scales);
-#pragma GCC unroll 2
-    for (int s = 0; s < Simd::kSumsPerBlock; s += 2) {
-      even = block.add_sum(s, column, products, even);
-      odd = block.add_sum(s + 1, column, products, odd);
-    }
-    if constexpr (PreparedBlock<Format>::kHasMins)
-      even = Simd::template subtract_mins<Format::kGroup>(even, block.factors, products, Format::kGroup == 32 ? column.sums32 : column.sums16);
+    if constexpr (PreparedBlock<Format>::kHasMins) chains[0] = Simd::template subtract_mins<Format::kGroup>(chains[0], block.factors, column);
+    const auto products = Simd::template times_scales<Format::kGroup>(block.factors, column);
+#pragma GCC unroll 4
+    for (int s = 0; s < Simd::kSumsPerBlock; ++s) chains[s % kChains] = block.add_sum(s, column, products, chains[s % kChains]);
   }
 };
 
@@ -97,27 +100,52 @@ struct Run {
 
   const uint8_t* row(int64_t r) const { return weights.data + static_cast<size_t>(r) * weights.row_bytes; }
 
-  void load(const uint8_t* p, PreparedBlock<Format>& block) {
-    fetch_ahead(p, kStep);
+  void load(const uint8_t* p, PreparedBlock<Format>& block, int64_t ahead = kFetchAhead) {
+    fetch_ahead(p, kStep, ahead);
     block.load(whole_block<Format>(p, end, copy), grids);
   }
 };
 
-// totals[c]: row r times column c, its lanes not yet summed. One row after the other: two at
-// once would be two streams to fetch.
-template <typename Format, int kColumns>
-inline void dot_row(Run<Format>& run, int64_t r, const ActivationBlock* const* columns, Simd::F* totals) {
-  const int64_t n_blocks = activation_blocks(run.weights.n_in);
-  const uint8_t* row = run.row(r);
-  RowSums sums[kColumns];
-  for (int64_t b = 0; b < n_blocks; ++b, row += Run<Format>::kStep) {
-    PreparedBlock<Format> block;
-    run.load(row, block);
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) sums[c].add(block, columns[c][b]);
+constexpr int64_t kRowsTogether = 4;  // rows whose sums are taken together
+
+// Four rows meet a segment of the columns before the next, so that it stays in the first cache.
+template <int kColumns>
+constexpr int64_t kSegmentBlocks = 64 / kColumns;
+
+// Where the reading of a run goes on: segment by segment of four rows, then the next four.
+struct Path {
+  int64_t row_bytes, segment_bytes, n_segments;
+
+  // Where step k begins.
+  int64_t offset(int64_t k) const {
+    const int64_t four = k / (kRowsTogether * n_segments), step = k % (kRowsTogether * n_segments);
+    return (four * kRowsTogether + step % kRowsTogether) * row_bytes + step / kRowsTogether * segment_bytes;
   }
+  // How far ahead the step after the next is. A row that is one segment lies in the stream.
+  int64_t ahead(int64_t k) const { return n_segments == 1 ? kFetchAhead : offset(k + 2) - offset(k); }
+};
+
+// sums[c]: blocks [begin, end) of row r times those of column c. One row after the other: two
+// at once would be two streams to fetch.
+template <typename Format, int kColumns>
+inline void add_segment(Run<Format>& run, int64_t r, int64_t begin, int64_t end, int64_t ahead,
+                        const ActivationBlock* const* columns, RowSums* sums) {
+  const uint8_t* p = run.row(r) + begin * Run<Format>::kStep;
+  RowSums own[kColumns];
+  for (int c = 0; c < kColumns; ++c) {
+    if (begin == 0) {
+      own[c].clear();
+    } else {
+      own[c] = sums[c];
+    }
+  }
+  for (int64_t b = begin; b < end; ++b, p += Run<Format>::kStep) {
+    PreparedBlock<Format> block;
+    run.load(p, block, ahead);
 #pragma GCC unroll 8
-  for (int c = 0; c < kColumns; ++c) totals[c] = Simd::add(sums[c].even, sums[c].odd);
+    for (int c = 0; c < kColumns; ++c) own[c].add(block, columns[c][b]);
+  }
+  for (int c = 0; c < kColumns; ++c) sums[c] = own[c];
 }
 
 inline void store_sums(float* out, __m128 sums, int64_t n) {
@@ -127,65 +155,67 @@ inline void store_sums(float* out, __m128 sums, int64_t n) {
   std::memcpy(out, values, static_cast<size_t>(n) * sizeof(float));
 }
 
-// Flattened: a call per block would cost as much as its dots. The sums of four rows are
-// taken together.
+// Flattened: a call per block would cost as much as its dots.
 template <typename Format, int kColumns>
 __attribute__((flatten)) void dot_rows_of(const WeightRows& weights, const ActivationBlock* const* columns, float* out, int64_t out_stride) {
   Run<Format> run(weights);
-  for (int64_t first = 0; first < weights.n_rows; first += 4) {
-    const int64_t n = std::min<int64_t>(4, weights.n_rows - first);
-    Simd::F totals[4][kColumns];
-    for (int64_t i = 0; i < n; ++i) dot_row<Format, kColumns>(run, first + i, columns, totals[i]);
-    for (int64_t i = n; i < 4; ++i) std::copy_n(totals[0], kColumns, totals[i]);
-    for (int c = 0; c < kColumns; ++c)
-      store_sums(out + c * out_stride + first, Simd::sums4(totals[0][c], totals[1][c], totals[2][c], totals[3][c]), n);
+  const int64_t n_blocks = activation_blocks(weights.n_in), segment = kSegmentBlocks<kColumns>;
+  const Path path{static_cast<int64_t>(weights.row_bytes), segment * Run<Format>::kStep, (n_blocks + segment - 1) / segment};
+  for (int64_t first = 0, step = 0; first < weights.n_rows; first += kRowsTogether) {
+    const int64_t n = std::min(kRowsTogether, weights.n_rows - first);
+    RowSums sums[kRowsTogether][kColumns];
+    for (int64_t i = n; i < kRowsTogether; ++i)
+      for (RowSums& unused : sums[i]) unused.clear();
+    for (int64_t begin = 0; begin < n_blocks; begin += segment)
+      for (int64_t i = 0; i < n; ++i)
+        add_segment<Format, kColumns>(run, first + i, begin, std::min(n_blocks, begin + segment), path.ahead(step++), columns, sums[i]);
+    for (int c = 0; c < kColumns; ++c) {
+      store_sums(out + c * out_stride + first, Simd::sums4(sums[0][c].total(), sums[1][c].total(), sums[2][c].total(), sums[3][c].total()), n);
+    }
   }
 }
 
 // Rows of 128 elements (MLA's k_b) go in pairs: two rows are one block of 256, met by the
-// column twice.
-template <typename Format>
-__attribute__((flatten)) void dot_row_pairs(const WeightRows& weights, const ActivationBlock& column, float* out) {
-  constexpr int kSumsPerRow = Simd::kSumsPerBlock / 2;
+// columns twice.
+template <typename Format, int kColumns>
+__attribute__((flatten)) void dot_row_pairs(const WeightRows& weights, const ActivationBlock* const* columns, float* out, int64_t out_stride) {
   Run<Format> run(weights);
-  ActivationBlock twice = column;
-  std::memcpy(twice.paired + 128, column.paired, 128);
-  for (int g = 0; g < 4; ++g) {
-    twice.scales[4 + g] = column.scales[g];
-    twice.sums32[4 + g] = column.sums32[g];
+  ActivationBlock twice[kColumns];
+  for (int c = 0; c < kColumns; ++c) {
+    twice[c] = columns[c][0];
+    Simd::repeat_first_half(twice[c]);
   }
-  for (int64_t r = 0; r < weights.n_rows; r += 4) {
-    Simd::F totals[4] = {Simd::zero(), Simd::zero(), Simd::zero(), Simd::zero()};
-    for (int64_t i = 0; i < 4 && r + i < weights.n_rows; i += 2) {
+  for (int64_t r = 0; r < weights.n_rows; r += kRowsTogether) {
+    Simd::F totals[kColumns][kRowsTogether] = {};
+    for (int64_t i = 0; i < kRowsTogether && r + i < weights.n_rows; i += 2) {
       PreparedBlock<Format> block;
       run.load(run.row(r + i), block);
-      const auto products = Simd::template times_scales<32>(block.factors, twice.scales);
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c) {
+        const auto products = Simd::template times_scales<32>(block.factors, twice[c]);
+        Simd::F sums[Simd::kSumsPerBlock], less = Simd::zero();
 #pragma GCC unroll 4
-      for (int s = 0; s < Simd::kSumsPerBlock; ++s)
-        totals[i + s / kSumsPerRow] = block.add_sum(s, twice, products, totals[i + s / kSumsPerRow]);
-      if constexpr (PreparedBlock<Format>::kHasMins) Simd::subtract_pair_mins(totals + i, block.factors, products, twice.sums32);
+        for (int s = 0; s < Simd::kSumsPerBlock; ++s) sums[s] = block.add_sum(s, twice[c], products, Simd::zero());
+        if constexpr (PreparedBlock<Format>::kHasMins) less = Simd::template subtract_mins<32>(less, block.factors, twice[c]);
+        Simd::split_rows(sums, less, totals[c] + i);
+      }
     }
-    store_sums(out + r, Simd::sums4(totals[0], totals[1], totals[2], totals[3]), weights.n_rows - r);
+    for (int c = 0; c < kColumns; ++c)
+      store_sums(out + c * out_stride + r, Simd::sums4(totals[c][0], totals[c][1], totals[c][2], totals[c][3]), weights.n_rows - r);
   }
+}
+
+// Calls body<n>() for the number of columns at hand.
+template <int kMost, typename Body>
+inline void with_columns(int n_columns, const Body& body) {
+  if constexpr (kMost > 1)
+    if (n_columns < kMost) return with_columns<kMost - 1>(n_columns, body);
+  body.template operator()<kMost>();
 }
 
 template <typename Format>
 void dot_rows_wide(const WeightRows& weights, const ActivationBlock* const* columns, int n_columns, float* out, int64_t out_stride) {
-  switch (n_columns) {
-    case 1: return dot_rows_of<Format, 1>(weights, columns, out, out_stride);
-    case 2: return dot_rows_of<Format, 2>(weights, columns, out, out_stride);
-    case 3: return dot_rows_of<Format, 3>(weights, columns, out, out_stride);
-    case 4: return dot_rows_of<Format, 4>(weights, columns, out, out_stride);
-    default: break;
-  }
-  if constexpr (Simd::kDotColumns >= 8) {
-    switch (n_columns) {
-      case 5: return dot_rows_of<Format, 5>(weights, columns, out, out_stride);
-      case 6: return dot_rows_of<Format, 6>(weights, columns, out, out_stride);
-      case 7: return dot_rows_of<Format, 7>(weights, columns, out, out_stride);
-      default: return dot_rows_of<Format, 8>(weights, columns, out, out_stride);
-    }
-  }
+  with_columns<Simd::kDotColumns>(n_columns, [&]<int kColumns>() { dot_rows_of<Format, kColumns>(weights, columns, out, out_stride); });
 }
 
 template <QuantFormat format>
@@ -194,15 +224,18 @@ void dot_rows(const WeightRows& weights, const ActivationBlock* const* columns, 
   using Format = BlockFormat<format>;
   if constexpr (Format::kBlockElements == 32) {
     if (weights.n_in == 128 && weights.row_bytes == 4 * Format::kBlockBytes) {
-      for (int c = 0; c < n_columns; ++c) dot_row_pairs<Format>(weights, *columns[c], out + c * out_stride);
+      for (int c = 0; c < n_columns; c += Simd::kDotColumns)
+        with_columns<Simd::kDotColumns>(std::min(n_columns - c, Simd::kDotColumns), [&]<int kColumns>() {
+          dot_row_pairs<Format, kColumns>(weights, columns + c, out + c * out_stride, out_stride);
+        });
       return;
     }
   }
   if (n_columns <= Simd::kDotColumns) return dot_rows_wide<Format>(weights, columns, n_columns, out, out_stride);
   // Wider calls go four rows at a time, which stay in the first cache between the passes.
-  for (int64_t r = 0; r < weights.n_rows; r += 4) {
+  for (int64_t r = 0; r < weights.n_rows; r += kRowsTogether) {
     const WeightRows rows{weights.data + static_cast<size_t>(r) * weights.row_bytes, weights.row_bytes,
-                          std::min<int64_t>(4, weights.n_rows - r), weights.n_in};
+                          std::min(kRowsTogether, weights.n_rows - r), weights.n_in};
     for (int c = 0; c < n_columns; c += Simd::kDotColumns)
       dot_rows_wide<Format>(rows, columns + c, std::min(n_columns - c, Simd::kDotColumns), out + c * out_stride + r, out_stride);
   }

@@ -6,6 +6,20 @@
 namespace moebius::cpu {
 namespace {
 
+// What the row dots read of group g.
+inline void order_for_dots(ActivationBlock& block, int g) {
+  if constexpr (Simd::kDotOrder == DotOrder::kPaired)
+    for (int quarter = 0; quarter < 4; ++quarter)
+      std::memcpy(block.dot_codes + paired_offset(g, quarter), block.codes + g * 32 + quarter * 8, 8);
+  if constexpr (Simd::kDotOrder == DotOrder::kLanes)
+    for (int half = 2 * g; half < 2 * g + 2; ++half) {
+      const int lane = lane_of_group(half);
+      for (int vector = 0; vector < 4; ++vector)
+        std::memcpy(block.dot_codes + 64 * vector + 4 * lane, block.codes + half * 16 + vector * 4, 4);
+      block.dot_scales[lane] = block.scales[g];
+    }
+}
+
 // One group of 32: values beyond n_valid are zero.
 inline void quantize_group(const float* x, int64_t n_valid, ActivationBlock& block, int64_t g) {
   constexpr int kLanes = Simd::kLanes, kVectors = 32 / kLanes;
@@ -25,13 +39,11 @@ inline void quantize_group(const float* x, int64_t n_valid, ActivationBlock& blo
   int32_t sums[2] = {0, 0};
   for (int v = 0; v < kVectors; ++v)
     sums[v * kLanes / 16] += Simd::store_codes(block.codes + g * 32 + v * kLanes, Simd::mul(values[v], inverse));
-  if constexpr (Simd::kPairedCodes)
-    for (int quarter = 0; quarter < 4; ++quarter)
-      std::memcpy(block.paired + paired_offset(g, quarter), block.codes + g * 32 + quarter * 8, 8);
   block.scales[g] = scale;
   block.sums32[g] = scale * static_cast<float>(sums[0] + sums[1]);
-  block.sums16[2 * g] = scale * static_cast<float>(sums[0]);
-  block.sums16[2 * g + 1] = scale * static_cast<float>(sums[1]);
+  for (int half = 0; half < 2; ++half)
+    block.sums16[sum_place<Simd::kDotOrder>(static_cast<int>(2 * g) + half)] = scale * static_cast<float>(sums[half]);
+  order_for_dots(block, static_cast<int>(g));
 }
 
 void quantize_groups(const float* x, int64_t n_valid, int64_t first_group, int64_t n_groups, ActivationBlock* row) {

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/activations.h"
+
 #ifdef __AVXVNNI__
 #define MOEBIUS_LEVEL avx_vnni
 #else
@@ -23,7 +25,7 @@ struct Simd {
   static constexpr int kRegisters = 16;
   static constexpr int kTileVectors = 1;  // a weight tile is kTileVectors * kLanes rows
   static constexpr int kFloatVectors = kTileVectors;  // the same where the products are floats
-  static constexpr bool kPairedCodes = true;  // the row dots read ActivationBlock::paired
+  static constexpr DotOrder kDotOrder = DotOrder::kPaired;
   static constexpr int kTileColumns = 6;
 #ifdef __AVXVNNI__
   static constexpr int kSignedOffset = 128;
@@ -201,8 +203,8 @@ struct Simd {
   // Row dots: codes in paired order (activations.h); vectors 2 s and 2 s + 1 are sum s.
   static constexpr int kSumsPerBlock = 4;
   static constexpr int kDotColumns = 4;  // columns whose sums fit the registers
-  static constexpr int paired_bytes(int sum, int part) { return sum / 2 * 128 + part * 64 + sum % 2 * 32; }
-  static void pair_groups(I* codes) {
+  static constexpr int dot_bytes(int sum, int part) { return sum / 2 * 128 + part * 64 + sum % 2 * 32; }
+  static void order_for_dots(I* codes) {
     for (int s = 0; s < kSumsPerBlock; ++s) {
       const I a = codes[2 * s], b = codes[2 * s + 1];
       codes[2 * s] = _mm256_unpacklo_epi64(a, b);
@@ -221,9 +223,9 @@ struct Simd {
   struct Products {
     F low, high;
   };
-  template <int kGroup>
-  static Products times_scales(const Factors& factors, const float* x_scales) {
-    const F x = load(x_scales);
+  template <int kGroup, typename Column>
+  static Products times_scales(const Factors& factors, const Column& column) {
+    const F x = load(column.scales);
     if constexpr (kGroup == 32) return {mul(factors.scales_low, x), x};
     return {mul(factors.scales_low, _mm256_permutevar8x32_ps(x, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3))),
             mul(factors.scales_high, _mm256_permutevar8x32_ps(x, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7)))};
@@ -235,17 +237,28 @@ struct Simd {
     if constexpr (kGroup == 32) return _mm256_permutevar8x32_ps(products.low, _mm256_setr_epi32(a, a, a + 1, a + 1, a, a, a + 1, a + 1));
     return _mm256_permutevar8x32_ps(s < 2 ? products.low : products.high, _mm256_setr_epi32(a, a, a + 2, a + 2, a + 1, a + 1, a + 3, a + 3));
   }
-  // sum - mins . x_sums, in some lanes. x_sums: one per group.
-  template <int kGroup>
-  static F subtract_mins(F sum, const Factors& factors, const Products&, const float* x_sums) {
-    sum = fnma(factors.mins_low, load(x_sums), sum);
-    return kGroup == 32 ? sum : fnma(factors.mins_high, load(x_sums + 8), sum);
+  // sum - the mins times the column's sums, in some lanes.
+  template <int kGroup, typename Column>
+  static F subtract_mins(F sum, const Factors& factors, const Column& column) {
+    if constexpr (kGroup == 32) return fnma(factors.mins_low, load(column.sums32), sum);
+    return fnma(factors.mins_high, load(column.sums16 + 8), fnma(factors.mins_low, load(column.sums16), sum));
   }
-  // Groups 0..3 are row 0's, groups 4..7 row 1's.
-  static void subtract_pair_mins(F* sums, const Factors& factors, const Products&, const float* x_sums) {
-    const F products = mul(factors.mins_low, load(x_sums));
-    sums[0] = sub(sums[0], _mm256_zextps128_ps256(_mm256_castps256_ps128(products)));
-    sums[1] = sub(sums[1], _mm256_zextps128_ps256(_mm256_extractf128_ps(products, 1)));
+
+  // Two rows of 128 in one block: a column that meets both, and the totals of each from the
+  // block's sums and what its mins take away.
+  template <typename Column>
+  static void repeat_first_half(Column& column) {
+    store_int(column.dot_codes + 128, load_int(column.dot_codes));
+    store_int(column.dot_codes + 160, load_int(column.dot_codes + 32));
+    store_int(column.dot_codes + 192, load_int(column.dot_codes + 64));
+    store_int(column.dot_codes + 224, load_int(column.dot_codes + 96));
+    const auto twice = [](float* values) { store(values, _mm256_permute2f128_ps(load(values), load(values), 0)); };
+    twice(column.scales);
+    twice(column.sums32);
+  }
+  static void split_rows(const F* sums, F less, F* totals) {
+    totals[0] = add(add(sums[0], sums[1]), _mm256_zextps128_ps256(_mm256_castps256_ps128(less)));
+    totals[1] = add(add(sums[2], sums[3]), _mm256_zextps128_ps256(_mm256_extractf128_ps(less, 1)));
   }
   // The sums of four vectors, each taken in the same order.
   static __m128 sums4(F a, F b, F c, F d) {

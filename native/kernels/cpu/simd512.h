@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/activations.h"
+
 #define MOEBIUS_LEVEL avx512
 
 namespace moebius::cpu {
@@ -18,7 +20,7 @@ struct Simd {
   static constexpr int kRegisters = 32;
   static constexpr int kTileVectors = 2;
   static constexpr int kFloatVectors = kTileVectors;  // the same where the products are floats
-  static constexpr bool kPairedCodes = true;  // the row dots read ActivationBlock::paired
+  static constexpr DotOrder kDotOrder = DotOrder::kLanes;
   static constexpr int kTileColumns = 6;
   static constexpr int kSignedOffset = 128;
 
@@ -161,54 +163,60 @@ struct Simd {
     return _mm512_inserti64x4(_mm512_castsi256_si512(groups[2 * index]), groups[2 * index + 1], 1);
   }
 
-  static constexpr int kSumsPerBlock = 2;
+  // Row dots: codes in lanes (activations.h), all four vectors in one sum.
+  static constexpr int kSumsPerBlock = 1;
   static constexpr int kDotColumns = 8;
-  static constexpr int paired_bytes(int sum, int part) { return sum * 128 + part * 64; }
-  static void pair_groups(I* codes) {
-    const I even = _mm512_setr_epi64(0, 4, 2, 6, 8, 12, 10, 14), odd = _mm512_setr_epi64(1, 5, 3, 7, 9, 13, 11, 15);
-    for (int s = 0; s < kSumsPerBlock; ++s) {
-      const I ab = codes[2 * s], cd = codes[2 * s + 1];
-      codes[2 * s] = _mm512_permutex2var_epi64(ab, even, cd);
-      codes[2 * s + 1] = _mm512_permutex2var_epi64(ab, odd, cd);
-    }
+  static constexpr int dot_bytes(int, int part) { return part * 64; }
+  static void order_for_dots(I* codes) {
+    const I low01 = _mm512_unpacklo_epi32(codes[0], codes[1]), low23 = _mm512_unpacklo_epi32(codes[2], codes[3]);
+    const I high01 = _mm512_unpackhi_epi32(codes[0], codes[1]), high23 = _mm512_unpackhi_epi32(codes[2], codes[3]);
+    codes[0] = _mm512_unpacklo_epi64(low01, low23);
+    codes[1] = _mm512_unpackhi_epi64(low01, low23);
+    codes[2] = _mm512_unpacklo_epi64(high01, high23);
+    codes[3] = _mm512_unpackhi_epi64(high01, high23);
   }
 
-  // Groups of 32: `scales` holds [scales | mins], to be met by an ActivationBlock's
-  // [scales | sums32]. Groups of 16: one vector each.
+  // The scale and min of every lane.
   struct Factors {
     F scales, mins;
   };
   static F join(__m256 low, __m256 high) { return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1); }
-  static Factors with_offset(__m256 scales, float offset) {
-    return {join(scales, _mm256_mul_ps(scales, _mm256_set1_ps(offset))), zero()};
+  // Lane order from one value per 16 or (the first eight) per 32 elements.
+  static F lanes_of_16(F values) {
+    return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), values);
   }
+  static F lanes_of_32(__m256 values) {
+    return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6, 1, 3, 5, 7, 1, 3, 5, 7), _mm512_castps256_ps512(values));
+  }
+  static Factors with_offset(F scales, float offset) { return {scales, mul(scales, set1(offset))}; }
   template <int kGroup>
   static Factors join_factors(const __m256* scales, const __m256* mins) {
-    if constexpr (kGroup == 32) return {join(scales[0], mins[0]), zero()};
-    return {join(scales[0], scales[1]), join(mins[0], mins[1])};
+    if constexpr (kGroup == 32) return {lanes_of_32(scales[0]), lanes_of_32(mins[0])};
+    return {lanes_of_16(join(scales[0], scales[1])), lanes_of_16(join(mins[0], mins[1]))};
   }
-  // Products with a column's scales and, for groups of 32, sums.
-  template <int kGroup>
-  static F times_scales(const Factors& factors, const float* x_scales) {
-    if constexpr (kGroup == 32) return mul(factors.scales, load(x_scales));
-    const I twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
-    return mul(factors.scales, _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(_mm256_load_ps(x_scales))));
+  template <int kGroup, typename Column>
+  static F times_scales(const Factors& factors, const Column& column) {
+    return mul(factors.scales, _mm512_load_ps(column.dot_scales));
   }
   template <int kGroup>
-  static F spread(F products, int s) {
-    const int a = kGroup == 32 ? 4 * s : 8 * s;
-    const I lanes = kGroup == 32 ? _mm512_setr_epi32(0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3)
-                                 : _mm512_setr_epi32(0, 0, 2, 2, 1, 1, 3, 3, 4, 4, 6, 6, 5, 5, 7, 7);
-    return _mm512_permutexvar_ps(_mm512_add_epi32(lanes, _mm512_set1_epi32(a)), products);
+  static F spread(F products, int) { return products; }
+  template <int kGroup, typename Column>
+  static F subtract_mins(F sum, const Factors& factors, const Column& column) {
+    return fnma(factors.mins, _mm512_load_ps(column.sums16), sum);
   }
-  template <int kGroup>
-  static F subtract_mins(F sum, const Factors& factors, F products, const float* x_sums16) {
-    if constexpr (kGroup == 16) return fnma(factors.mins, load(x_sums16), sum);
-    return _mm512_mask_sub_ps(sum, 0xff00, sum, products);
+
+  // Two rows of 128 in one block: groups 0..7 lie in the first two lanes of every quarter.
+  template <typename Column>
+  static void repeat_first_half(Column& column) {
+    const auto twice = [](void* line) { _mm512_store_si512(line, _mm512_shuffle_epi32(_mm512_load_si512(line), _MM_PERM_BABA)); };
+    for (int vector = 0; vector < kVectorsPerBlock; ++vector) twice(column.dot_codes + 64 * vector);
+    twice(column.dot_scales);
+    twice(column.sums16);
   }
-  static void subtract_pair_mins(F* sums, const Factors&, F products, const float*) {
-    sums[0] = _mm512_mask_sub_ps(sums[0], 0x0f00, sums[0], products);
-    sums[1] = _mm512_mask_sub_ps(sums[1], 0xf000, sums[1], products);
+  static void split_rows(const F* sums, F less, F* totals) {
+    const F both = add(sums[0], less);
+    totals[0] = _mm512_maskz_mov_ps(0x3333, both);
+    totals[1] = _mm512_maskz_mov_ps(0xcccc, both);
   }
   static __m128 sums4(F a, F b, F c, F d) {
     const auto fold = [](F v) { return _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)); };

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/activations.h"
+
 namespace moebius::cpu {
 namespace {
 
@@ -16,7 +18,7 @@ struct Simd {
   using I = int32x4_t;
   static constexpr int kLanes = 4;
   static constexpr int kRegisters = 32;
-  static constexpr bool kPairedCodes = false;
+  static constexpr DotOrder kDotOrder = DotOrder::kNatural;
   static constexpr int kFloatVectors = 4;
 
   static F zero() { return vdupq_n_f32(0); }

@@ -254,7 +254,7 @@ void pack_columns(const ActivationBlock* const* rows, int n_columns, int64_t n_b
         block.offsets32[g][i] = -128 * (sums[2 * g] + sums[2 * g + 1]);
       }
       for (int g = 0; g < 16; ++g) {
-        block.sums16[g][i] = from.sums16[g];
+        block.sums16[g][i] = from.sums16[sum_place<Simd::kDotOrder>(g)];
         block.offsets16[g][i] = -128 * sums[g];
       }
     }

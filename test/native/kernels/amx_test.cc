@@ -89,9 +89,9 @@ std::vector<ActivationBlock> random_columns(int64_t n, int64_t n_blocks, Random&
     for (int g = 0; g < 16; ++g) {
       int sum = 0;
       for (int k = 0; k < 16; ++k) sum += block.codes[16 * g + k];
-      block.sums16[g] = block.scales[g / 2] * static_cast<float>(sum);
+      block.sums16[cpu::lane_of_group(g)] = block.scales[g / 2] * static_cast<float>(sum);
     }
-    for (int g = 0; g < 8; ++g) block.sums32[g] = block.sums16[2 * g] + block.sums16[2 * g + 1];
+    for (int g = 0; g < 8; ++g) block.sums32[g] = block.sums16[cpu::lane_of_group(2 * g)] + block.sums16[cpu::lane_of_group(2 * g + 1)];
   }
   return columns;
 }

@@ -47,8 +47,8 @@ void pack_amx_columns(const ActivationBlock* const* rows, int n_columns, int64_t
       std::memcpy(column.codes, rows[i][b].codes, sizeof column.codes);
       std::memcpy(column.scales, rows[i][b].scales, sizeof column.scales);
       std::memcpy(column.sums32, rows[i][b].sums32, sizeof column.sums32);
-      std::memcpy(column.sums16, rows[i][b].sums16, sizeof column.sums16);
       for (int g = 0; g < 16; ++g) {
+        column.sums16[g] = rows[i][b].sums16[lane_of_group(g)];
         int32_t sum = 0;
         for (int k = 0; k < 16; ++k) sum += column.codes[16 * g + k];
         column.offsets16[g] = -128 * sum;
