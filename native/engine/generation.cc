@@ -69,7 +69,7 @@ void Generation::begin() {
 
 std::span<const int32_t> Generation::next_chunk() const {
   const int64_t chunk =
-      std::min(request_.session->options().prefill_chunk, stats_.prompt_tokens - n_prompt_done_);
+      next_prefill_rows(stats_.prompt_tokens - n_prompt_done_, request_.session->options().prefill_chunk);
   return {request_.prompt.data() + n_prompt_done_, static_cast<size_t>(chunk)};
 }
 

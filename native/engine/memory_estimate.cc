@@ -34,7 +34,7 @@ uint64_t cache_bytes_per_token(const ModelInfo& info, CacheFormat format) {
 struct KernelSizes {
   bool is_float = false;  // weights of 16 bits or more: columns stay float
   int64_t blocks(int64_t n) const { return (n + 255) / 256; }
-  int64_t rounded(int64_t n) const { return is_float ? 0 : 640 * blocks(n); }
+  int64_t rounded(int64_t n) const { return is_float ? 0 : 704 * blocks(n); }
   int64_t six_columns(int64_t n) const { return (is_float ? 6144 : 2880) * blocks(n); }
   int64_t columns(int64_t count, int64_t n) const { return (count + 5) / 6 * six_columns(n); }
 };
@@ -49,15 +49,22 @@ bool has_float_weights(const ModelInfo& info) {
 // Gate, up and down of `slots` blocks per row, spread over n_groups experts.
 int64_t feed_forward_bytes(const ModelInfo& info, const KernelSizes& sizes, int64_t rows, int64_t slots,
                            int64_t n_groups, int64_t width, bool in_parts) {
-  constexpr int64_t kPartBytes = int64_t{64} << 20;
+  constexpr int64_t kPartBytes = int64_t{16} << 20, kBatchBytes = int64_t{16} << 20;
   const int64_t pairs = rows * slots, d = info.hidden_size;
-  const int64_t hidden = sizes.is_float ? 4 * pairs * width : pairs * sizes.rounded(width);
+  const int64_t hidden_row = sizes.is_float ? 4 * width : sizes.rounded(width);
   // The last six columns of a group are full to the half on average: a little more than that.
-  const int64_t columns = pairs + 4 * (n_groups > 1 ? n_groups : 0);
+  const int64_t columns = pairs + 4 * (n_groups > 1 ? n_groups : 0), tiles = (columns + 5) / 6;
+  // A batch holds the largest group: all rows where there is a shared expert or but one block,
+  // else a few times the average.
+  const bool has_whole_group = n_groups == 1 || n_groups > info.n_routed_experts;
+  const int64_t largest = (std::min(rows, has_whole_group ? rows : 4 * pairs / n_groups) + 5) / 6;
+  const int64_t batch = std::min(tiles, std::max(kBatchBytes / (sizes.six_columns(d) + 6 * hidden_row), largest));
+  // Groups of one or two rows go without packing.
+  const int64_t hidden_rows = std::min(pairs, 6 * batch + 2 * n_groups);
   // Outputs of experts that arrive one after another all wait for the last.
   const int64_t parts = in_parts ? 4 * pairs * ((d + 31) / 32 * 32) : std::min(4 * pairs * d, std::max(kPartBytes, 4 * pairs * 32));
-  return rows * sizes.rounded(d) + hidden + sizes.columns(columns, d) + sizes.columns(columns, width) + parts +
-         12 * pairs;
+  return rows * sizes.rounded(d) + hidden_rows * hidden_row + batch * sizes.six_columns(d) + tiles * sizes.six_columns(width) +
+         parts + 12 * pairs;
 }
 
 // What lives through a whole layer, in floats per row: the hidden state, a block's input and
@@ -78,7 +85,7 @@ int64_t attention_elements(const ModelInfo& info, int64_t n_kv_heads) {
 
 // Keys and values made of the latents for a slice of heads, and the latents as tiles.
 int64_t expansion_bytes(const ModelInfo& info, const KernelSizes& sizes, int64_t seq_len) {
-  constexpr int64_t kSliceBytes = int64_t{64} << 20;
+  constexpr int64_t kSliceBytes = int64_t{32} << 20;
   if (!info.is_mla) return 0;
   const int64_t keys = (seq_len + 31) / 32 * 32, rank = info.kv_lora_rank;
   const int64_t head = 4 * keys * (info.key_dim + (info.value_dim + 31) / 32 * 32);
@@ -139,6 +146,13 @@ int64_t default_prefill_chunk(const ModelInfo& info) {
   const uint64_t most_scratch = info.weight_bytes / 25;
   while (rows > kLeast && scratch_bytes(info, rows, rows, /*in_parts=*/false) > most_scratch) rows -= kUnit;
   return rows;
+}
+
+int64_t next_prefill_rows(int64_t n_left, int64_t chunk) {
+  constexpr int64_t kUnit = 64;
+  if (n_left <= chunk) return n_left;
+  const int64_t n_steps = (n_left + chunk - 1) / chunk, even = (n_left + n_steps - 1) / n_steps;
+  return std::min(chunk, (even + kUnit - 1) / kUnit * kUnit);
 }
 
 MemoryEstimate estimate_memory(const ModelInfo& info, int64_t seq_len, CacheFormat cache_format, uint64_t expert_memory) {

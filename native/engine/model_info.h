@@ -154,6 +154,10 @@ struct MemoryEstimate {
 // expert sees about 128 of them, as far as their scratch stays below 4 % of the weights.
 int64_t default_prefill_chunk(const ModelInfo& info);
 
+// Rows of the next prefill step when n_left are to come in steps of at most `chunk`: as few
+// steps as possible, about equally long (in multiples of 64), so that the last is no remnant.
+int64_t next_prefill_rows(int64_t n_left, int64_t chunk);
+
 // seq_len in tokens; throws Error(kBadRequest) when it is not positive. expert_memory as in
 // LoadOptions, with the same errors.
 MemoryEstimate estimate_memory(const ModelInfo& info, int64_t seq_len, CacheFormat cache_format,

@@ -94,7 +94,7 @@ Logits Session::evaluate(std::span<const int32_t> tokens, const EvaluateOptions&
   step.cancel = options.cancel;
   step.hidden_observer = &options.hidden_observer;
   for (int64_t done = 0; done < n;) {
-    const int64_t chunk = std::min(session.options.prefill_chunk, n - done);
+    const int64_t chunk = next_prefill_rows(n - done, session.options.prefill_chunk);
     const bool is_last = done + chunk == n;
     StepPart part{&session, tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(chunk)),
                   options.want_logits};

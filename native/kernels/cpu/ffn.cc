@@ -11,7 +11,8 @@ namespace moebius::cpu {
 namespace {
 
 constexpr int64_t kMaxRun = kMaxTilesPerJob;
-constexpr int64_t kPartBytes = int64_t{64} << 20;  // expert outputs waiting for their sum
+constexpr int64_t kPartBytes = int64_t{16} << 20;   // expert outputs waiting for their sum
+constexpr int64_t kBatchBytes = int64_t{16} << 20;  // packed inputs and rounded hidden rows held at once
 
 class FfnStep {
  public:
@@ -22,10 +23,10 @@ class FfnStep {
     hidden_ = {nullptr, plan.n_ff, nullptr, activation_blocks(plan.n_ff)};
     survey();
     if (code_inputs_) inputs_.blocks = quantize_rows(ops, context, scratch_, x, plan.n_tokens, plan.n_in, plan.n_in);
-    if (code_hidden_) hidden_.blocks = hidden_blocks_ = scratch_.take<ActivationBlock>(plan.n_pairs * hidden_.blocks_per_row);
-    if (float_hidden_) hidden_.x = hidden_floats_ = scratch_.take<float>(plan.n_pairs * plan.n_ff);
-    input_columns_ = take_columns(inputs_.blocks_per_row, code_inputs_, float_inputs_);
-    hidden_columns_ = take_columns(hidden_.blocks_per_row, code_hidden_, float_hidden_);
+    if (code_hidden_) hidden_.blocks = hidden_blocks_ = scratch_.take<ActivationBlock>((batch_rows_ + kept_rows_) * hidden_.blocks_per_row);
+    if (float_hidden_) hidden_.x = hidden_floats_ = scratch_.take<float>((batch_rows_ + kept_rows_) * plan.n_ff);
+    input_columns_ = take_columns(batch_tiles_, inputs_.blocks_per_row, code_inputs_, float_inputs_);
+    hidden_columns_ = take_columns(tile_offsets_[n_groups_], hidden_.blocks_per_row, code_hidden_, float_hidden_);
     const int64_t n_workers = worker_count(context);
     buffers_ = ProductBuffers::take(scratch_, n_workers, std::max(plan.n_in, plan.n_ff));
     products_ = scratch_.take<float>(n_workers * 2 * kSpanColumns * kTileRows);
@@ -63,11 +64,15 @@ class FfnStep {
   void sum_parts() { sum_slice(0, plan_.n_out); }
 
  private:
-  // Panels of all groups that use tiles, group after group.
+  // Panels of groups that use tiles, group after group.
   struct PanelColumns {
     ColumnBlock* panels = nullptr;
     FloatColumnBlock* float_panels = nullptr;
     int64_t n_blocks = 0;
+    int64_t first_tile = 0;  // of the plan: the one that lies first
+
+    ColumnBlock* codes_of(int64_t tile) const { return panels != nullptr ? panels + (tile - first_tile) * n_blocks : nullptr; }
+    FloatColumnBlock* floats_of(int64_t tile) const { return float_panels != nullptr ? float_panels + (tile - first_tile) * n_blocks : nullptr; }
   };
 
   bool uses_tiles(const FfnGroup& group) const {
@@ -77,6 +82,7 @@ class FfnStep {
 
   void survey() {
     tile_offsets_ = scratch_.take<int64_t>(n_groups_ + 1);
+    hidden_rows_ = scratch_.take<int64_t>(n_groups_);
     for (int64_t g = 0; g < n_groups_; ++g) {
       const FfnWeights& weights = groups_[g].weights;
       for (QuantFormat format : {weights.gate_proj.format, weights.up_proj.format})
@@ -84,6 +90,22 @@ class FfnStep {
       (uses_codes(context_, weights.down_proj.format) ? code_hidden_ : float_hidden_) = true;
     }
     place_tiles();
+    size_batches();
+  }
+
+  // A batch holds so many tiles of columns: what the bytes allow, the largest group at least.
+  void size_batches() {
+    const int64_t inputs = inputs_.blocks_per_row * static_cast<int64_t>((code_inputs_ ? sizeof(ColumnBlock) : 0) + (float_inputs_ ? sizeof(FloatColumnBlock) : 0));
+    const int64_t hidden = (code_hidden_ ? hidden_.blocks_per_row * static_cast<int64_t>(sizeof(ActivationBlock)) : 0) + (float_hidden_ ? plan_.n_ff * 4 : 0);
+    batch_tiles_ = kBatchBytes / (inputs + kTileColumns * hidden);
+    int64_t tiled_rows = 0;
+    for (int64_t g = 0; g < n_groups_; ++g) {
+      if (uses_tiles(groups_[g])) tiled_rows += groups_[g].count;
+      batch_tiles_ = std::max(batch_tiles_, tile_offsets_[g + 1] - tile_offsets_[g]);
+    }
+    batch_tiles_ = std::min(batch_tiles_, tile_offsets_[n_groups_]);
+    batch_rows_ = std::min(tiled_rows, batch_tiles_ * kTileColumns);
+    kept_rows_ = plan_.n_pairs - tiled_rows;
   }
 
   void place_tiles() {
@@ -92,19 +114,37 @@ class FfnStep {
       tile_offsets_[g + 1] = tile_offsets_[g] + (uses_tiles(groups_[g]) ? column_tiles(groups_[g].count) : 0);
   }
 
-  // The rounded activations of all pairs: gate, up and what lies between them and down_proj.
+  // The activations between gate, up and down_proj of all pairs, rounded and packed: one batch
+  // of groups after the other, so that little is held at once.
   void make_hidden() {
-    pack(inputs_, plan_.tokens, input_columns_);
-    int64_t n_jobs = 0;
-    for (int64_t g = 0; g < n_groups_; ++g) n_jobs += ff_tiles(groups_[g]);
-    for_chunks(context_, n_jobs, tiles_per_job(n_jobs, worker_count(context_)), [this](int64_t begin, int64_t end, int worker) {
-      gate_up_jobs(begin, end - begin, worker);
-    });
-    pack(hidden_, nullptr, hidden_columns_);
+    int64_t n_kept = 0;
+    for (first_group_ = 0; first_group_ < n_groups_; first_group_ = end_group_) {
+      take_batch(n_kept);
+      pack(inputs_, plan_.tokens, input_columns_);
+      int64_t n_jobs = 0;
+      for (int64_t g = first_group_; g < end_group_; ++g) n_jobs += ff_tiles(groups_[g]);
+      for_chunks(context_, n_jobs, tiles_per_job(n_jobs, worker_count(context_)), [this](int64_t begin, int64_t end, int worker) {
+        gate_up_jobs(begin, end - begin, worker);
+      });
+      pack(hidden_, nullptr, hidden_columns_);
+    }
   }
 
-  PanelColumns take_columns(int64_t n_blocks, bool codes, bool floats) {
-    const int64_t n = tile_offsets_[n_groups_] * n_blocks;
+  // As many groups as a batch holds. Hidden rows that will be packed lie in the batch's own
+  // rows, those that row dots read behind them, for good.
+  void take_batch(int64_t& n_kept) {
+    input_columns_.first_tile = tile_offsets_[first_group_];
+    int64_t n_rows = 0;
+    for (end_group_ = first_group_; end_group_ < n_groups_; ++end_group_) {
+      const FfnGroup& group = groups_[end_group_];
+      if (tile_offsets_[end_group_ + 1] - tile_offsets_[first_group_] > batch_tiles_) return;
+      hidden_rows_[end_group_] = uses_tiles(group) ? n_rows : batch_rows_ + n_kept;
+      (uses_tiles(group) ? n_rows : n_kept) += group.count;
+    }
+  }
+
+  PanelColumns take_columns(int64_t n_tiles, int64_t n_blocks, bool codes, bool floats) {
+    const int64_t n = n_tiles * n_blocks;
     return {codes ? scratch_.take<ColumnBlock>(n) : nullptr, floats ? scratch_.take<FloatColumnBlock>(n) : nullptr, n_blocks};
   }
 
@@ -115,33 +155,34 @@ class FfnStep {
     if (tokens != nullptr) {
       columns.rows = tokens + group.first;
     } else {
-      if (inputs.x != nullptr) columns.inputs.x = inputs.row(group.first);
-      if (inputs.blocks != nullptr) columns.inputs.blocks = inputs.block_row(group.first);
+      if (inputs.x != nullptr) columns.inputs.x = inputs.row(hidden_rows_[g]);
+      if (inputs.blocks != nullptr) columns.inputs.blocks = inputs.block_row(hidden_rows_[g]);
     }
     if (!uses_tiles(group)) return columns;
-    if (all.panels != nullptr) columns.panels = all.panels + tile_offsets_[g] * all.n_blocks;
-    if (all.float_panels != nullptr) columns.float_panels = all.float_panels + tile_offsets_[g] * all.n_blocks;
+    columns.panels = all.codes_of(tile_offsets_[g]);
+    columns.float_panels = all.floats_of(tile_offsets_[g]);
     return columns;
   }
 
+  // Fills the panels of the batch's groups.
   void pack(const Inputs& inputs, const int32_t* tokens, const PanelColumns& all) {
-    for_chunks(context_, tile_offsets_[n_groups_], 1, [&](int64_t begin, int64_t end, int) {
-      for (int64_t index = begin; index < end; ++index) {
-        int64_t g = 0;
+    const int64_t first_tile = tile_offsets_[first_group_];
+    for_chunks(context_, tile_offsets_[end_group_] - first_tile, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t index = first_tile + begin; index < first_tile + end; ++index) {
+        int64_t g = first_group_;
         while (index >= tile_offsets_[g + 1]) ++g;
         const int64_t tile = index - tile_offsets_[g];
         const Columns columns = columns_of(g, inputs, tokens, all);
-        const FfnWeights& weights = groups_[g].weights;
-        const int64_t n_in = tokens != nullptr ? plan_.n_in : weights.down_proj.n_in;
-        if (all.panels != nullptr) pack_code_panels(ops_, columns, tile, tile + 1, all.panels + tile_offsets_[g] * all.n_blocks);
-        if (all.float_panels != nullptr) pack_float_panels(columns, n_in, tile, tile + 1, all.float_panels + tile_offsets_[g] * all.n_blocks);
+        const int64_t n_in = tokens != nullptr ? plan_.n_in : groups_[g].weights.down_proj.n_in;
+        if (all.panels != nullptr) pack_code_panels(ops_, columns, tile, tile + 1, all.codes_of(tile_offsets_[g]));
+        if (all.float_panels != nullptr) pack_float_panels(columns, n_in, tile, tile + 1, all.floats_of(tile_offsets_[g]));
       }
     });
   }
 
-  // Tiles [tile, tile + n_tiles) of the list of all groups' hidden rows.
+  // Tiles [tile, tile + n_tiles) of the list of the batch's hidden rows.
   void gate_up_jobs(int64_t tile, int64_t n_tiles, int worker) {
-    int64_t g = 0;
+    int64_t g = first_group_;
     while (tile >= ff_tiles(groups_[g])) tile -= ff_tiles(groups_[g++]);
     while (n_tiles > 0) {
       const int64_t fitting = std::clamp<int64_t>(kSpanColumns / groups_[g].count, 1, kMaxRun);
@@ -174,23 +215,23 @@ class FfnStep {
         multiply_rows(ops_, context_, weights.up_proj, (first_tile + i) * kTileRows, tile_rows(i), columns, first, n,
                       weights.up_bias, buffers, up + i * n * kTileRows);
       for (int64_t i = 0; i < n_tiles * n; ++i) {
-        const int64_t tile = i / n, pair = group.first + first + i % n;
+        const int64_t tile = i / n, row = hidden_rows_[g] + first + i % n;
         float* values = gate + i * kTileRows;
         ops_.activate(weights.activation, values, up + i * kTileRows, tile_rows(tile), values);
-        store_hidden(pair, (first_tile + tile) * kTileRows, tile_rows(tile), weights, values);
+        store_hidden(row, (first_tile + tile) * kTileRows, tile_rows(tile), weights, values);
       }
     }
   }
 
   // The last job of a row also clears the padding behind it.
-  void store_hidden(int64_t pair, int64_t first_row, int64_t n_rows, const FfnWeights& weights, const float* values) {
+  void store_hidden(int64_t row, int64_t first_row, int64_t n_rows, const FfnWeights& weights, const float* values) {
     if (!uses_codes(context_, weights.down_proj.format)) {
-      std::copy_n(values, n_rows, hidden_floats_ + pair * plan_.n_ff + first_row);
+      std::copy_n(values, n_rows, hidden_floats_ + row * plan_.n_ff + first_row);
       return;
     }
     const int64_t n_ff = weights.gate_proj.n_out, group = first_row / 32;
     const int64_t n_groups = first_row + n_rows == n_ff ? hidden_.blocks_per_row * 8 - group : 1;
-    ops_.quantize_groups(values, n_rows, group, n_groups, hidden_blocks_ + pair * hidden_.blocks_per_row);
+    ops_.quantize_groups(values, n_rows, group, n_groups, hidden_blocks_ + row * hidden_.blocks_per_row);
   }
 
   // Output rows [row, row + n_rows) of all groups.
@@ -257,10 +298,14 @@ class FfnStep {
   float* y_;
   bool code_inputs_ = false, float_inputs_ = false, code_hidden_ = false, float_hidden_ = false;
   int64_t* tile_offsets_ = nullptr;           // [n_groups + 1] in column tiles
+  int64_t first_group_ = 0, end_group_ = 0;   // the batch at work
+  int64_t batch_tiles_ = 0, batch_rows_ = 0;  // what a batch holds
+  int64_t kept_rows_ = 0;                     // hidden rows that row dots read
   Inputs inputs_;                             // rows are tokens
-  Inputs hidden_;                             // rows are pairs
-  ActivationBlock* hidden_blocks_ = nullptr;  // [n_pairs, blocks]
-  float* hidden_floats_ = nullptr;            // [n_pairs, n_ff]
+  Inputs hidden_;                             // rows as hidden_rows_ places them
+  int64_t* hidden_rows_ = nullptr;            // [n_groups] the first row of a group
+  ActivationBlock* hidden_blocks_ = nullptr;  // [batch_rows + kept_rows, blocks]
+  float* hidden_floats_ = nullptr;            // [batch_rows + kept_rows, n_ff]
   PanelColumns input_columns_, hidden_columns_;
   ProductBuffers buffers_;
   float* products_ = nullptr;                 // [workers, gate and up, kSpanColumns, 32]

@@ -8,7 +8,7 @@ namespace moebius::cpu {
 
 namespace {
 
-constexpr int64_t kSliceBytes = int64_t{64} << 20;  // expanded keys and values held at once
+constexpr int64_t kSliceBytes = int64_t{32} << 20;  // expanded keys and values held at once
 constexpr int64_t kQueryRows = 96;                  // rows of one attention job
 
 class ExpandedAttention {

@@ -79,3 +79,18 @@ TEST(scratch_is_announced_for_streamed_experts) {
     }
   }
 }
+
+TEST(prefill_steps_are_few_and_even) {
+  const auto steps = [](int64_t n, int64_t chunk) {
+    std::vector<int64_t> rows;
+    for (int64_t left = n; left > 0; left -= rows.back()) rows.push_back(next_prefill_rows(left, chunk));
+    return rows;
+  };
+  CHECK(steps(100, 512) == (std::vector<int64_t>{100}));
+  CHECK(steps(512, 512) == (std::vector<int64_t>{512}));
+  CHECK(steps(513, 512) == (std::vector<int64_t>{320, 193}));
+  CHECK(steps(2048, 1280) == (std::vector<int64_t>{1024, 1024}));
+  CHECK(steps(3000, 1280) == (std::vector<int64_t>{1024, 1024, 952}));
+  CHECK(steps(5, 1) == (std::vector<int64_t>{1, 1, 1, 1, 1}));
+  CHECK(steps(130, 60) == (std::vector<int64_t>{60, 60, 10}));
+}
