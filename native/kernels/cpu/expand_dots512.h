@@ -3,8 +3,10 @@
 #pragma once
 
 #include "kernels/cpu/activations.h"
+#include "kernels/cpu/expand_iq.h"
 #include "kernels/cpu/expand_small.h"
 #include "quant/k_blocks.h"
+#include "quant/ternary_blocks.h"
 
 namespace moebius::cpu {
 namespace {
@@ -105,6 +107,13 @@ constexpr LaneSources kTwoBitSources = lane_sources([](int group) { return group
 template <int to>
 constexpr LaneWords kTwoBitTurns = lane_words([](int group) { return (to - group / 2 % 4 * 2) & 31; });
 
+inline void two_bit_codes(const uint8_t* qs, __m512i* codes) {
+  const __m512i bits = load64(qs);
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j)
+    codes[j] = _mm512_and_si512(_mm512_rolv_epi32(_mm512_permutexvar_epi32(kTwoBitSources.vectors[j], bits), kTwoBitTurns<0>), splat(3));
+}
+
 template <>
 struct DotFormat<QuantFormat::kQ6_K> {
   static constexpr bool kExists = true;
@@ -132,10 +141,7 @@ struct DotFormat<QuantFormat::kQ2_K> {
     const auto values = [](__m128i bytes) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)); };
     factors.scales = _mm512_mul_ps(values(_mm_and_si128(packed, mask)), splat_f16(block->d));
     factors.mins = _mm512_mul_ps(values(_mm_and_si128(_mm_srli_epi16(packed, 4), mask)), splat_f16(block->dmin));
-    const __m512i bits = load64(block->qs);
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j)
-      codes[j] = _mm512_and_si512(_mm512_rolv_epi32(_mm512_permutexvar_epi32(kTwoBitSources.vectors[j], bits), kTwoBitTurns<0>), splat(3));
+    two_bit_codes(block->qs, codes);
   }
 };
 
@@ -149,12 +155,11 @@ struct DotFormat<QuantFormat::kQ3_K> {
     // Bit g of hmask is the third bit of group g of 32.
     static constexpr LaneSources kSources = lane_sources([](int group) { return group % 2 * 4; });
     static constexpr LaneWords kTurns = lane_words([](int group) { return (2 - group / 2) & 31; });
-    const __m512i bits = load64(block->qs), high = widen(load32(block->hmask));
+    const __m512i high = widen(load32(block->hmask));
+    two_bit_codes(block->qs, codes);
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      const __m512i low = _mm512_and_si512(_mm512_rolv_epi32(_mm512_permutexvar_epi32(kTwoBitSources.vectors[j], bits), kTwoBitTurns<0>), splat(3));
-      codes[j] = with_bits(low, _mm512_rolv_epi32(_mm512_permutexvar_epi32(kSources.vectors[j], high), kTurns), 4);
-    }
+    for (int j = 0; j < 4; ++j)
+      codes[j] = with_bits(codes[j], _mm512_rolv_epi32(_mm512_permutexvar_epi32(kSources.vectors[j], high), kTurns), 4);
   }
 };
 
@@ -189,6 +194,69 @@ struct DotFormat<QuantFormat::kIQ4_NL> {
     factors = Simd::with_offset(Simd::lanes_of_32(f16_values<18>(p)), Simd::kSignedOffset);
     small_nibbles<18>(p + 2, codes);
     for (int j = 0; j < 4; ++j) codes[j] = _mm512_xor_si512(Simd::look_up(kNonLinearCodes, codes[j]), splat(-128));
+  }
+};
+
+template <>
+struct DotFormat<QuantFormat::kIQ4_XS> {
+  static constexpr bool kExists = true;
+  static void expand(const uint8_t* p, __m512i* codes, Simd::Factors& factors) {
+    factors = Simd::with_offset(Simd::lanes_of_32(BlockFormat<QuantFormat::kIQ4_XS>::scales_of(p)), Simd::kSignedOffset);
+    small_nibbles<16>(reinterpret_cast<const BlockIQ4_XS*>(p)->qs, codes);
+    for (int j = 0; j < 4; ++j) codes[j] = _mm512_xor_si512(Simd::look_up(kNonLinearCodes, codes[j]), splat(-128));
+  }
+};
+
+template <>
+struct DotFormat<QuantFormat::kMXFP4> {
+  static constexpr bool kExists = true;
+  using Format = BlockFormat<QuantFormat::kMXFP4>;
+  static void expand(const uint8_t* p, __m512i* codes, Simd::Factors& factors) {
+    factors = Simd::with_offset(Simd::lanes_of_32(Format::scales_of(p)), Format::kOffset);
+    small_nibbles<Format::kBlockBytes>(p + 1, codes);
+    for (int j = 0; j < 4; ++j) codes[j] = Simd::look_up(kE2m1Codes, codes[j]);
+  }
+};
+
+template <>
+struct DotFormat<QuantFormat::kTQ1_0> {
+  static constexpr bool kExists = true;
+  // Five (of the last four bytes: four) trits a byte, ((byte * power mod 256) * 3) >> 8 each:
+  // in words, the high byte of one is the product modulo 256.
+  static __m512i digits(__m512i bytes, __m512i powers) {
+    const __m512i three = _mm512_set1_epi16(3), high_powers = _mm512_slli_epi16(powers, 8);
+    const auto digit = [&](__m512i words) { return _mm512_mulhi_epu16(_mm512_mullo_epi16(words, high_powers), three); };
+    return _mm512_or_si512(digit(bytes), _mm512_slli_epi16(digit(_mm512_srli_epi16(bytes, 8)), 8));
+  }
+  // Powers of four quarters of 16 bytes.
+  static __m512i powers(int a, int b, int c, int d) {
+    const auto both = [](int power) { return power * 0x00010001; };
+    const __m512i quarters = _mm512_set4_epi32(both(d), both(c), both(b), both(a));
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3), quarters);
+  }
+  static void expand(const uint8_t* p, __m512i* codes, Simd::Factors& factors) {
+    const auto* block = reinterpret_cast<const BlockTQ1_0*>(p);
+    factors = Simd::with_offset(splat_f16(block->d), 1);
+    const __m512i first = _mm512_broadcast_i64x4(load32(block->qs));
+    const __m512i second = _mm512_broadcast_i32x4(load16(block->qs + 32));
+    const __m128i last = _mm_set1_epi32(load_as<int32_t>(block->qh));
+    codes[0] = digits(first, powers(1, 1, 3, 3));
+    codes[1] = digits(first, powers(9, 9, 27, 27));
+    codes[2] = digits(_mm512_mask_mov_epi32(first, 0xff00, second), powers(81, 81, 1, 3));
+    // The last quarter: four bytes under each of four powers.
+    const __m512i last_powers = _mm512_mask_mov_epi32(powers(9, 27, 81, 0), 0xf000, _mm512_set4_epi32(27 * 0x00010001, 9 * 0x00010001, 3 * 0x00010001, 0x00010001));
+    codes[3] = digits(_mm512_inserti32x4(second, last, 3), last_powers);
+    Simd::order_for_dots(codes);
+  }
+};
+
+template <>
+struct DotFormat<QuantFormat::kTQ2_0> {
+  static constexpr bool kExists = true;
+  static void expand(const uint8_t* p, __m512i* codes, Simd::Factors& factors) {
+    const auto* block = reinterpret_cast<const BlockTQ2_0*>(p);
+    factors = Simd::with_offset(splat_f16(block->d), 1);
+    two_bit_codes(block->qs, codes);
   }
 };
 

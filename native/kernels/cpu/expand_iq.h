@@ -213,12 +213,16 @@ struct BlockFormat<QuantFormat::kIQ4_XS> : SuperFormat {
   static constexpr QuantFormat kFormat = QuantFormat::kIQ4_XS;
   static constexpr int kBlockBytes = 136;
   static constexpr bool kSigned = true;
-  static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
+  static __m256 scales_of(const uint8_t* p) {
     const auto* block = reinterpret_cast<const BlockIQ4_XS*>(p);
     const uint64_t low = _pdep_u64(load_as<uint32_t>(block->scales_l), 0x0f0f0f0f0f0f0f0full);
     const uint64_t high = _pdep_u64(block->scales_h, 0x3030303030303030ull);
     const __m128i steps = _mm_sub_epi8(_mm_cvtsi64_si128(static_cast<long long>(low | high)), _mm_set1_epi8(32));
-    out.scales[0] = _mm256_mul_ps(i8_values(steps), _mm256_set1_ps(f16_value(&block->d)));
+    return _mm256_mul_ps(i8_values(steps), _mm256_set1_ps(f16_value(&block->d)));
+  }
+  static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
+    const auto* block = reinterpret_cast<const BlockIQ4_XS*>(p);
+    out.scales[0] = scales_of(p);
     for (int g = 0; g < 8; ++g) out.codes[g] = look_up(kNonLinearCodes, nibbles(block->qs + 16 * g));
   }
 };

@@ -106,14 +106,17 @@ struct BlockFormat<QuantFormat::kMXFP4> : SmallFormat {
   static constexpr QuantFormat kFormat = QuantFormat::kMXFP4;
   static constexpr int kBlockBytes = 17;
   static constexpr int kOffset = 16;
-  static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
+  static __m256 scales_of(const uint8_t* p) {
     const auto at = [p](int i) { return static_cast<int>(p[i * kBlockBytes]); };
     const __m256i e = _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
     // Half of 2^(e - 127); e of 0 and 1 give subnormals.
     const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
     const __m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
     const __m256i is_tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
-    out.scales[0] = _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, is_tiny));
+    return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, is_tiny));
+  }
+  static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
+    out.scales[0] = scales_of(p);
     for (int g = 0; g < 8; ++g) out.codes[g] = look_up(kE2m1Codes, nibbles(p + g * kBlockBytes + 1));
   }
 };
