@@ -7,7 +7,7 @@ namespace moebius::cpu {
 
 namespace {
 
-constexpr int64_t kDecodeHeads = 16;  // heads of one decode job
+constexpr int64_t kDecodeHeads = 16, kFewestHeads = 4;  // heads of one decode job
 constexpr int64_t kPrefillColumns = 96;
 
 // Key tiles of decode job s: [split_begin(s), split_begin(s + 1)). Short where few keys must
@@ -52,13 +52,13 @@ class SharedHeadAttention {
  public:
   SharedHeadAttention(const LevelOps& ops, KernelContext& context, const SharedHeads& shape)
       : ops_(ops), context_(context), scratch_(context), shape_(shape) {
-    heads_per_job_ = std::min(shape.heads_per_kv, context.phase == Phase::kDecode ? kDecodeHeads : kPrefillColumns);
-    rows_per_job_ = context.phase == Phase::kDecode ? 1 : std::max<int64_t>(1, kPrefillColumns / heads_per_job_);
+    most_heads_ = std::min(shape.heads_per_kv, context.phase == Phase::kDecode ? kDecodeHeads : kPrefillColumns);
+    rows_per_job_ = context.phase == Phase::kDecode ? 1 : std::max<int64_t>(1, kPrefillColumns / most_heads_);
     key_stride_ = round_up(shape.key_dim, 32);
     value_stride_ = round_up(shape.value_dim, 32);
     buffers_ = scratch_.take<WorkerBuffers>(worker_count(context));
     for (int w = 0; w < worker_count(context); ++w) {
-      buffers_[w].columns = QueryColumns::take(scratch_, heads_per_job_ * rows_per_job_, shape.key_dim, shape.value_dim);
+      buffers_[w].columns = QueryColumns::take(scratch_, most_heads_ * rows_per_job_, shape.key_dim, shape.value_dim);
       buffers_[w].rows = scratch_.take<float>(key_stride_ * kKeyTile);
       buffers_[w].keys = scratch_.take<float>(key_stride_ * kKeyTile);
       buffers_[w].values = shape.values_in_keys ? nullptr : scratch_.take<float>(value_stride_ * kKeyTile);
@@ -71,12 +71,13 @@ class SharedHeadAttention {
   void run(const AttentionSpan& span, const Fetch& fetch, float* out) {
     shape_.keys.data = static_cast<const uint8_t*>(span.key_rows);
     shape_.values.data = static_cast<const uint8_t*>(span.value_rows);
-    const int64_t head_jobs = (shape_.heads_per_kv + heads_per_job_ - 1) / heads_per_job_;
-    const int64_t row_jobs = (span.n_rows + rows_per_job_ - 1) / rows_per_job_, per_row = shape_.n_kv_heads * head_jobs;
     const bool split = context_.phase == Phase::kDecode;
     const int64_t n_splits = split ? split_count(span.n_past + span.n_rows) : 1;
+    heads_per_job_ = heads_of_a_job(span.n_rows * n_splits);
+    const int64_t head_jobs = (shape_.heads_per_kv + heads_per_job_ - 1) / heads_per_job_;
+    const int64_t row_jobs = (span.n_rows + rows_per_job_ - 1) / rows_per_job_, per_row = shape_.n_kv_heads * head_jobs;
     const int64_t n_jobs = row_jobs * per_row;
-    Parts parts = take_parts(split ? n_jobs * n_splits : 0);
+    Parts parts = take_parts(n_splits > 1 ? n_jobs * n_splits : 0);
     // Longest rows first: the last ones see the most keys.
     for_chunks(context_, n_jobs * n_splits, 1, [&](int64_t begin, int64_t end, int worker) {
       for (int64_t i = begin; i < end; ++i) {
@@ -86,7 +87,7 @@ class SharedHeadAttention {
         const Job job = job_at(span, index, head_jobs, per_row);
         WorkerBuffers& buffers = buffers_[worker];
         load_queries(job, fetch, buffers.columns);
-        if (!split) {
+        if (n_splits == 1) {
           attend(job, 0, end_tile(span.n_past + job.row + job.n_rows - 1), buffers);
           finish(job, buffers.columns, out);
         } else {
@@ -95,7 +96,7 @@ class SharedHeadAttention {
         }
       }
     });
-    if (split) merge(span, parts, n_splits, n_jobs, head_jobs, per_row, out);
+    if (n_splits > 1) merge(span, parts, n_splits, n_jobs, head_jobs, per_row, out);
   }
 
  private:
@@ -108,6 +109,15 @@ class SharedHeadAttention {
       std::copy_n(columns.out, columns.n * value_stride, out + slot * n_columns * value_stride);
     }
   };
+
+  // Few keys: fewer heads a job, so that all workers have some. A head does not notice.
+  int64_t heads_of_a_job(int64_t n_pieces) const {
+    int64_t heads = most_heads_;
+    if (context_.phase != Phase::kDecode) return heads;
+    const auto n_jobs = [&] { return n_pieces * shape_.n_kv_heads * ((shape_.heads_per_kv + heads - 1) / heads); };
+    while (heads / 2 >= kFewestHeads && n_jobs() < 2 * worker_count(context_)) heads /= 2;
+    return heads;
+  }
 
   Parts take_parts(int64_t slots) {
     const int64_t n = slots * heads_per_job_;
@@ -195,7 +205,7 @@ class SharedHeadAttention {
   KernelContext& context_;
   StepScratch scratch_;
   SharedHeads shape_;
-  int64_t heads_per_job_ = 0, rows_per_job_ = 0, key_stride_ = 0, value_stride_ = 0;
+  int64_t most_heads_ = 0, heads_per_job_ = 0, rows_per_job_ = 0, key_stride_ = 0, value_stride_ = 0;
   WorkerBuffers* buffers_ = nullptr;
 };
 
