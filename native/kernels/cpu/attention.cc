@@ -1,5 +1,7 @@
 // Grouped-query attention and absorbed MLA. Decode splits the keys at fixed positions so
 // that few heads still fill all cores; prefill takes blocks of rows without a split.
+#include <utility>
+
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/cpu/flash.h"
 
@@ -45,6 +47,7 @@ struct Job {
 
 struct WorkerBuffers {
   QueryColumns columns;
+  int64_t loaded = -1;  // the job whose queries they are
   float *rows, *keys, *values, *row_buffer;
 };
 
@@ -77,6 +80,7 @@ class SharedHeadAttention {
     const int64_t head_jobs = (shape_.heads_per_kv + heads_per_job_ - 1) / heads_per_job_;
     const int64_t row_jobs = (span.n_rows + rows_per_job_ - 1) / rows_per_job_, per_row = shape_.n_kv_heads * head_jobs;
     const int64_t n_jobs = row_jobs * per_row;
+    for (int w = 0; w < worker_count(context_); ++w) buffers_[w].loaded = -1;
     Parts parts = take_parts(n_splits > 1 ? n_jobs * n_splits : 0);
     // Longest rows first: the last ones see the most keys.
     for_chunks(context_, n_jobs * n_splits, 1, [&](int64_t begin, int64_t end, int worker) {
@@ -86,13 +90,15 @@ class SharedHeadAttention {
         const int64_t index = n_jobs - 1 - i % n_jobs, s = i / n_jobs;
         const Job job = job_at(span, index, head_jobs, per_row);
         WorkerBuffers& buffers = buffers_[worker];
-        load_queries(job, fetch, buffers.columns);
+        if (std::exchange(buffers.loaded, index) != index) load_queries(job, fetch, buffers.columns);
         if (n_splits == 1) {
-          attend(job, 0, end_tile(span.n_past + job.row + job.n_rows - 1), buffers);
+          buffers.columns.reset();
+          attend(job, 0, end_tile(span.n_past + job.row + job.n_rows - 1), buffers, buffers.columns);
           finish(job, buffers.columns, out);
         } else {
-          attend(job, split_begin(s), split_begin(s + 1), buffers);
-          parts.save(index * n_splits + s, buffers.columns);
+          QueryColumns columns = parts.place(index * n_splits + s, buffers.columns);
+          columns.reset();
+          attend(job, split_begin(s), split_begin(s + 1), buffers, columns);
         }
       }
     });
@@ -104,9 +110,11 @@ class SharedHeadAttention {
     SoftmaxState* states;  // [slots, heads_per_job]
     float* out;            // [slots, heads_per_job, value_stride]
     int64_t n_columns, value_stride;
-    void save(int64_t slot, const QueryColumns& columns) {
-      std::copy_n(columns.states, columns.n, states + slot * n_columns);
-      std::copy_n(columns.out, columns.n * value_stride, out + slot * n_columns * value_stride);
+    // The same queries with their results in a slot.
+    QueryColumns place(int64_t slot, QueryColumns columns) const {
+      columns.states = states + slot * n_columns;
+      columns.out = out + slot * n_columns * value_stride;
+      return columns;
     }
   };
 
@@ -139,10 +147,9 @@ class SharedHeadAttention {
         columns.positions[columns.n] = job.span->n_past + r;
         fetch(job.span->first_row + r, h, columns.q + columns.n++ * shape_.key_dim);
       }
-    columns.reset();
   }
 
-  void attend(const Job& job, int64_t begin, int64_t end, WorkerBuffers& buffers) const {
+  void attend(const Job& job, int64_t begin, int64_t end, const WorkerBuffers& buffers, QueryColumns& columns) const {
     const int64_t lowest = job.span->n_past + job.row, highest = lowest + job.n_rows - 1;
     CacheRows keys = shape_.keys, values = shape_.values;
     keys.end_key = values.end_key = job.span->n_past + job.span->n_rows;
@@ -157,15 +164,15 @@ class SharedHeadAttention {
     const bool by_rows = context_.phase == Phase::kDecode && can_attend_rows(ops_, keys, values);
     for (int64_t tile = std::max(begin, first_tile(shape_.rule, lowest)); tile < std::min(end, end_tile(highest)); ++tile) {
       if (by_rows) {
-        attend_rows(ops_, shape_.rule, tile, keys, values, buffers.columns);
+        attend_rows(ops_, shape_.rule, tile, keys, values, columns);
       } else if (shape_.values_in_keys) {
         load_key_rows(ops_, keys, tile, key_stride_, buffers.row_buffer, buffers.rows);
         ops_.transpose_keys(buffers.rows, key_stride_, key_stride_, buffers.keys);
-        attend_tile(ops_, shape_.rule, tile, {buffers.keys, buffers.rows, key_stride_, {&keys, nullptr, tile + 1}}, buffers.columns);
+        attend_tile(ops_, shape_.rule, tile, {buffers.keys, buffers.rows, key_stride_, {&keys, nullptr, tile + 1}}, columns);
       } else {
         load_key_columns(ops_, keys, tile, buffers.row_buffer, buffers.rows, buffers.keys);
         load_key_rows(ops_, values, tile, value_stride_, buffers.row_buffer, buffers.values);
-        attend_tile(ops_, shape_.rule, tile, {buffers.keys, buffers.values, value_stride_, {&keys, &values, tile + 1}}, buffers.columns);
+        attend_tile(ops_, shape_.rule, tile, {buffers.keys, buffers.values, value_stride_, {&keys, &values, tile + 1}}, columns);
       }
     }
   }

@@ -115,15 +115,19 @@ void scale_row(float* x, float factor, int64_t n) {
 
 // kLanes elements of a cache row from element i on.
 struct F32CacheRow {
+  static constexpr int kBytes32 = 128;  // of 32 elements
   static Simd::F load(const uint8_t* row, int64_t i) { return Simd::load(reinterpret_cast<const float*>(row) + i); }
 };
 struct F16CacheRow {
+  static constexpr int kBytes32 = 64;
   static Simd::F load(const uint8_t* row, int64_t i) { return Simd::load_f16(reinterpret_cast<const uint16_t*>(row) + i); }
 };
 struct Bf16CacheRow {
+  static constexpr int kBytes32 = 64;
   static Simd::F load(const uint8_t* row, int64_t i) { return Simd::load_bf16(reinterpret_cast<const uint16_t*>(row) + i); }
 };
 struct Q8CacheRow {
+  static constexpr int kBytes32 = 34;
   static Simd::F load(const uint8_t* row, int64_t i) {
     const uint8_t* block = row + i / 32 * 34;
     uint16_t bits;

@@ -8,7 +8,7 @@ namespace {
 // Sums that fit the registers: four keys times kScoreColumns heads, kValueVectors vectors of
 // values times kValueColumns heads.
 constexpr int kScoreKeys = 4;
-constexpr int kScoreColumns = Simd::kRegisters == 32 ? 6 : 2;
+constexpr int kScoreColumns = Simd::kRegisters == 32 ? 4 : 2;
 constexpr int kValueVectors = Simd::kRegisters == 32 ? 4 : 2, kValueColumns = Simd::kRegisters == 32 ? 6 : 4;
 
 // out[i] = the sum of v[i].
@@ -21,14 +21,30 @@ inline void store_four_sums(float* out, const typename Vocabulary::F* v) {
   }
 }
 
+// Cache rows that are read soon. They are a whole row apart, so that no hardware stream finds
+// them, and asking for many at once would hold up the loads: a line goes between the products.
+struct RowsAhead {
+  const uint8_t* first = nullptr;
+  size_t row_bytes = 0;
+  int n = 0;
+
+  template <typename Row>
+  void fetch(int64_t element) const {
+    for (int r = 0; r < n; ++r)
+      for (int byte = 0; byte < Row::kBytes32; byte += 64)
+        __builtin_prefetch(first + static_cast<size_t>(r) * row_bytes + element / 32 * Row::kBytes32 + byte, /*write=*/0, /*locality=*/2);
+  }
+};
+
 template <typename Row, int kColumns>
-inline void score_four_keys(const uint8_t* const* rows, int64_t offset, int64_t n, const float* q, int64_t q_stride, float* scores) {
+inline void score_four_keys(const uint8_t* const* rows, int64_t offset, int64_t n, const float* q, int64_t q_stride, const RowsAhead& ahead, float* scores) {
   Simd::F sums[kColumns][kScoreKeys];
 #pragma GCC unroll 6
   for (int c = 0; c < kColumns; ++c)
 #pragma GCC unroll 4
     for (int k = 0; k < kScoreKeys; ++k) sums[c][k] = Simd::zero();
   for (int64_t i = 0; i < n; i += kLanes) {
+    if (i % 32 == 0) ahead.fetch<Row>(offset + i);
     Simd::F keys[kScoreKeys];
 #pragma GCC unroll 4
     for (int k = 0; k < kScoreKeys; ++k) keys[k] = Row::load(rows[k], offset + i);
@@ -43,37 +59,54 @@ inline void score_four_keys(const uint8_t* const* rows, int64_t offset, int64_t 
   for (int c = 0; c < kColumns; ++c) store_four_sums<Simd>(scores + c * kKeyTile, sums[c]);
 }
 
+// One of n_groups groups of columns; each fetches its share of the keys that come kFetchKeys
+// later.
+struct ColumnGroup {
+  int index, n_groups;
+};
+
 template <typename Row, int kColumns>
-void score_columns(const CacheTile& tile, int first, int end, const float* q, int64_t q_stride, float* scores) {
+void score_columns(const CacheTile& tile, int first, int end, ColumnGroup group, const float* q, int64_t q_stride, float* scores) {
+  constexpr int kFetchKeys = 16;
+  const int fetch_first = kScoreKeys * group.index / group.n_groups, fetch_end = kScoreKeys * (group.index + 1) / group.n_groups;
   for (int key = first / kScoreKeys * kScoreKeys; key < end; key += kScoreKeys) {
     const uint8_t* rows[kScoreKeys];
     // Keys that are missing repeat the last one; nobody reads their scores.
     for (int k = 0; k < kScoreKeys; ++k) rows[k] = tile.rows + static_cast<size_t>(key + k < end ? key + k : end - 1) * tile.row_bytes;
-    score_four_keys<Row, kColumns>(rows, tile.offset, tile.n, q, q_stride, scores + key);
+    const RowsAhead ahead{tile.rows + static_cast<size_t>(key + kFetchKeys + fetch_first) * tile.row_bytes, tile.row_bytes,
+                          tile.fetch_next ? fetch_end - fetch_first : 0};
+    score_four_keys<Row, kColumns>(rows, tile.offset, tile.n, q, q_stride, ahead, scores + key);
+  }
+}
+
+// The columns in as few groups of at most kMost as possible, cut evenly: two of four beat one
+// of six and one of two. body<n>(first, group) for each.
+template <int kMost, typename Body>
+inline void for_column_groups(int n_columns, const Body& body) {
+  const int n_groups = (n_columns + kMost - 1) / kMost;
+  for (int g = 0; g < n_groups; ++g) {
+    const int first = n_columns * g / n_groups, count = n_columns * (g + 1) / n_groups - first;
+    const ColumnGroup group{g, n_groups};
+    switch (count) {
+      case 1: body.template operator()<1>(first, group); break;
+      case 2: body.template operator()<2>(first, group); break;
+      case 3: body.template operator()<std::min(3, kMost)>(first, group); break;
+      case 4: body.template operator()<std::min(4, kMost)>(first, group); break;
+      case 5: body.template operator()<std::min(5, kMost)>(first, group); break;
+      default: body.template operator()<kMost>(first, group); break;
+    }
   }
 }
 
 template <typename Row>
 void score_rows(const CacheTile& tile, int first, int end, const float* q, int64_t q_stride, int n_columns, float* scores) {
-  for (int c = 0; c < n_columns;) {
-    // Cut evenly: two of four beat one of six and one of two.
-    const int groups = (n_columns - c + kScoreColumns - 1) / kScoreColumns, count = (n_columns - c + groups - 1) / groups;
-    const float* from = q + c * q_stride;
-    float* to = scores + c * kKeyTile;
-    switch (count) {
-      case 1: score_columns<Row, 1>(tile, first, end, from, q_stride, to); break;
-      case 2: score_columns<Row, 2>(tile, first, end, from, q_stride, to); break;
-      case 3: score_columns<Row, std::min(3, kScoreColumns)>(tile, first, end, from, q_stride, to); break;
-      case 4: score_columns<Row, std::min(4, kScoreColumns)>(tile, first, end, from, q_stride, to); break;
-      case 5: score_columns<Row, std::min(5, kScoreColumns)>(tile, first, end, from, q_stride, to); break;
-      default: score_columns<Row, kScoreColumns>(tile, first, end, from, q_stride, to); break;
-    }
-    c += count;
-  }
+  for_column_groups<kScoreColumns>(n_columns, [&]<int kColumns>(int c, ColumnGroup group) {
+    score_columns<Row, kColumns>(tile, first, end, group, q + c * q_stride, q_stride, scores + c * kKeyTile);
+  });
 }
 
 template <typename Row, int kVectors, int kColumns>
-inline void add_value_block(const CacheTile& tile, int first, int end, int64_t offset, const float* weights, float* out, int64_t out_stride) {
+inline void add_value_block(const CacheTile& tile, int first, int end, int64_t offset, bool fetch, const float* weights, float* out, int64_t out_stride) {
   Simd::F sums[kColumns][kVectors];
 #pragma GCC unroll 6
   for (int c = 0; c < kColumns; ++c)
@@ -81,6 +114,7 @@ inline void add_value_block(const CacheTile& tile, int first, int end, int64_t o
     for (int v = 0; v < kVectors; ++v) sums[c][v] = Simd::load(out + c * out_stride + v * kLanes);
   const uint8_t* row = tile.rows + static_cast<size_t>(first) * tile.row_bytes;
   for (int key = first; key < end; ++key, row += tile.row_bytes) {
+    for (int64_t i = 0; fetch && i < kVectors * kLanes; i += 32) RowsAhead{row + kKeyTile * tile.row_bytes, 0, 1}.template fetch<Row>(offset + i);
     Simd::F values[kVectors];
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) values[v] = Row::load(row, offset + v * kLanes);
@@ -98,30 +132,19 @@ inline void add_value_block(const CacheTile& tile, int first, int end, int64_t o
 }
 
 template <typename Row, int kColumns>
-void add_value_columns(const CacheTile& tile, int first, int end, const float* weights, float* out, int64_t out_stride) {
+void add_value_columns(const CacheTile& tile, int first, int end, bool fetch, const float* weights, float* out, int64_t out_stride) {
   constexpr int64_t kStep = kValueVectors * kLanes;
   int64_t d = 0;
   for (; d + kStep <= tile.n; d += kStep)
-    add_value_block<Row, kValueVectors, kColumns>(tile, first, end, tile.offset + d, weights, out + d, out_stride);
-  for (; d < tile.n; d += kLanes) add_value_block<Row, 1, kColumns>(tile, first, end, tile.offset + d, weights, out + d, out_stride);
+    add_value_block<Row, kValueVectors, kColumns>(tile, first, end, tile.offset + d, fetch, weights, out + d, out_stride);
+  for (; d < tile.n; d += kLanes) add_value_block<Row, 1, kColumns>(tile, first, end, tile.offset + d, fetch, weights, out + d, out_stride);
 }
 
 template <typename Row>
 void add_value_rows(const CacheTile& tile, int first, int end, const float* weights, int n_columns, float* out, int64_t out_stride) {
-  for (int c = 0; c < n_columns;) {
-    const int groups = (n_columns - c + kValueColumns - 1) / kValueColumns, count = (n_columns - c + groups - 1) / groups;
-    const float* from = weights + c * kKeyTile;
-    float* to = out + c * out_stride;
-    switch (count) {
-      case 1: add_value_columns<Row, 1>(tile, first, end, from, to, out_stride); break;
-      case 2: add_value_columns<Row, 2>(tile, first, end, from, to, out_stride); break;
-      case 3: add_value_columns<Row, 3>(tile, first, end, from, to, out_stride); break;
-      case 4: add_value_columns<Row, 4>(tile, first, end, from, to, out_stride); break;
-      case 5: add_value_columns<Row, std::min(5, kValueColumns)>(tile, first, end, from, to, out_stride); break;
-      default: add_value_columns<Row, kValueColumns>(tile, first, end, from, to, out_stride); break;
-    }
-    c += count;
-  }
+  for_column_groups<kValueColumns>(n_columns, [&]<int kColumns>(int c, ColumnGroup group) {
+    add_value_columns<Row, kColumns>(tile, first, end, tile.fetch_next && group.index == 0, weights + c * kKeyTile, out + c * out_stride, out_stride);
+  });
 }
 
 void score_keys(const CacheTile& tile, int first, int end, const float* q, int64_t q_stride, int n_columns, float* scores) {

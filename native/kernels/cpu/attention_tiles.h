@@ -31,6 +31,7 @@ struct CacheTile {
   int n_rows = 0;
   int64_t offset = 0, n = 0;
   CacheFormat format = CacheFormat::kF32;
+  bool fetch_next = false;  // the rows behind are read next: ask for them on the way
 };
 
 // The running softmax of one query column over the keys seen so far.

@@ -159,20 +159,20 @@ void attend_rows(const LevelOps& ops, const AttentionRule& rule, int64_t tile, c
   const KeyRange range = visible_keys(rule, columns.positions[0], tile);
   if (range.first >= range.end) return;
   const int n = static_cast<int>(columns.n);
-  // A few keys at a time, and as many of the next tile are fetched.
-  constexpr int kRun = 16, kRuns = kKeyTile / kRun;
-  for (int run = 0; run < kRuns; ++run) {
-    const int first = std::max(range.first, run * kRun), end = std::min(range.end, (run + 1) * kRun);
-    if (first < end)
-      ops.score_keys(cache_tile(keys, tile), first, end, columns.q, columns.key_dim, n, columns.scores);
-    fetch_rows(keys, tile + 1, run, kRuns);
-    if (values.data != keys.data) fetch_rows(values, tile + 1, run, kRuns);
+  CacheTile key_rows = cache_tile(keys, tile), value_rows = cache_tile(values, tile);
+  key_rows.fetch_next = true;
+  value_rows.fetch_next = values.data != keys.data;
+  // A few keys at a time: they stay in the first cache for all columns.
+  constexpr int kRun = 16;
+  for (int run = 0; run < kKeyTile; run += kRun) {
+    const int first = std::max(range.first, run), end = std::min(range.end, run + kRun);
+    if (first < end) ops.score_keys(key_rows, first, end, columns.q, columns.key_dim, n, columns.scores);
   }
   for (int c = 0; c < n; ++c) {
     const float correction = ops.softmax_tile(columns.scores + c * kKeyTile, rule.scale, rule.softcap, range.first, range.end, columns.states[c]);
     if (correction != 1.0f) ops.scale_row(columns.out + c * columns.value_stride, correction, columns.value_stride);
   }
-  ops.add_values(cache_tile(values, tile), range.first, range.end, columns.scores, n, columns.out, columns.value_stride);
+  ops.add_values(value_rows, range.first, range.end, columns.scores, n, columns.out, columns.value_stride);
 }
 
 }  // namespace moebius::cpu
