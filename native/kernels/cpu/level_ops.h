@@ -59,6 +59,15 @@ struct CodeForm {
   int min_group = 0;  // inputs that share a min, and codes below 128 as they are; 0: codes 128 above their value
 };
 
+// Twins of the float products with sums in f64 (exact_products.inl): the same bits on every
+// level.
+struct ExactProducts {
+  FloatDotRows dot_rows[kMaxFormats] = {};
+  void (*pack_float_tile)(const float* const* rows, FloatTileBlock* out) = nullptr;
+  void (*multiply_float_tile)(const FloatTileBlock&, const FloatColumnBlock* columns, int64_t stride, int64_t n_columns, float* c) = nullptr;
+  void (*multiply_panel)(const PanelProduct&) = nullptr;
+};
+
 struct LevelOps {
   DotRows dot_rows[kMaxFormats] = {};             // quantised formats
   FloatDotRows float_dot_rows[kMaxFormats] = {};  // kF32, kF16, kBF16
@@ -105,6 +114,7 @@ struct LevelOps {
   // Cache rows as floats: [32, stride], and as [n, 32]. Rows that are missing are zero.
   void (*load_cache_tile)(const CacheTile&, float* out, int64_t stride) = nullptr;
   void (*load_cache_tile_transposed)(const CacheTile&, float* out) = nullptr;
+  ExactProducts exact;
   // y += factor * x
   void (*add_scaled)(float* y, float factor, const float* x, int64_t n) = nullptr;
 };

@@ -1,4 +1,5 @@
 // Float rows: dots of unquantised weights, norms, activations. One .cc file per level.
+#include "kernels/cpu/exact_products.inl"
 #include "kernels/cpu/fetch.h"
 #include "kernels/cpu/level_ops.h"
 #include "kernels/cpu/vector_math.h"
@@ -170,6 +171,7 @@ void fill_vector_ops(LevelOps& ops) {
   ops.rms_norm_row = rms_norm_row;
   ops.add = add;
   ops.add_scaled = add_scaled;
+  ops.exact = exact_products();
 }
 
 }  // namespace MOEBIUS_LEVEL

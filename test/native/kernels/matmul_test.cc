@@ -199,3 +199,21 @@ TEST(gathered_rows_are_decoded_and_scaled) {
     CHECK(identical(run(cpu_backend().kernels()), run(reference_backend().kernels())));
   }
 }
+
+TEST(exact_float_products_have_the_same_bits_on_every_level) {
+  uint32_t seed = 900;
+  for (const QuantFormatInfo* info : weight_formats()) {
+    if (!is_float(info->format)) continue;
+    for (const int64_t n_in : {8, 100, 259, 512}) {
+      const TestMatrix weights(info->format, n_in, 39, ++seed);
+      const std::vector<float> x = Random(++seed).vector(n_in * 13);
+      for (const Phase phase : {Phase::kDecode, Phase::kPrefill}) {
+        const auto exact = [&](const std::string& level) {
+          return product(cpu_backend_at(level).kernels(), weights.view, x.data(), 13, {phase, /*exact=*/true});
+        };
+        const std::vector<float> expected = exact(fast_levels()[0]);
+        for (const std::string& level : fast_levels()) CHECK(exact(level) == expected);
+      }
+    }
+  }
+}
