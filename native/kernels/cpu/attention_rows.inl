@@ -43,16 +43,19 @@ inline void score_four_keys(const uint8_t* const* rows, int64_t offset, int64_t 
   for (int c = 0; c < kColumns; ++c)
 #pragma GCC unroll 4
     for (int k = 0; k < kScoreKeys; ++k) sums[c][k] = Simd::zero();
-  for (int64_t i = 0; i < n; i += kLanes) {
-    if (i % 32 == 0) ahead.fetch<Row>(offset + i);
-    Simd::F keys[kScoreKeys];
+  for (int64_t begin = 0; begin < n; begin += 32) {
+    ahead.fetch<Row>(offset + begin);
+#pragma GCC unroll 2
+    for (int64_t i = begin; i < begin + 32; i += kLanes) {
+      Simd::F keys[kScoreKeys];
 #pragma GCC unroll 4
-    for (int k = 0; k < kScoreKeys; ++k) keys[k] = Row::load(rows[k], offset + i);
+      for (int k = 0; k < kScoreKeys; ++k) keys[k] = Row::load(rows[k], offset + i);
 #pragma GCC unroll 6
-    for (int c = 0; c < kColumns; ++c) {
-      const Simd::F value = Simd::load(q + c * q_stride + i);
+      for (int c = 0; c < kColumns; ++c) {
+        const Simd::F value = Simd::load(q + c * q_stride + i);
 #pragma GCC unroll 4
-      for (int k = 0; k < kScoreKeys; ++k) sums[c][k] = Simd::fma(keys[k], value, sums[c][k]);
+        for (int k = 0; k < kScoreKeys; ++k) sums[c][k] = Simd::fma(keys[k], value, sums[c][k]);
+      }
     }
   }
 #pragma GCC unroll 6
