@@ -65,14 +65,18 @@ inline Simd::Factors k_factors(const uint8_t* head) {
   return {_mm512_permutexvar_ps(kScales, both), _mm512_permutexvar_ps(kMins, both)};
 }
 
+// Each lane's words of the 128 bytes at hand, its nibble of every byte.
+inline void nibbles_of_lanes(__m512i first, __m512i second, const LaneSources& sources, const LaneWords& shifts, __m512i* codes) {
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j)
+    codes[j] = _mm512_and_si512(_mm512_srlv_epi32(_mm512_permutex2var_epi32(first, sources.vectors[j], second), shifts), splat(15));
+}
+
 // The nibbles of Q4_K and Q5_K: 32 bytes hold two groups of 32.
 inline void k_nibbles(const uint8_t* qs, __m512i* codes) {
   static constexpr LaneSources kSources = lane_sources([](int group) { return group / 4 * 8 + group % 2 * 4; });
   static constexpr LaneWords kShifts = lane_words([](int group) { return group / 2 % 2 * 4; });
-  const __m512i low = load64(qs), high = load64(qs + 64);
-#pragma GCC unroll 4
-  for (int j = 0; j < 4; ++j)
-    codes[j] = _mm512_and_si512(_mm512_srlv_epi32(_mm512_permutex2var_epi32(low, kSources.vectors[j], high), kShifts), splat(15));
+  nibbles_of_lanes(load64(qs), load64(qs + 64), kSources, kShifts, codes);
 }
 
 template <>
@@ -123,12 +127,11 @@ struct DotFormat<QuantFormat::kQ6_K> {
     factors = Simd::with_offset(_mm512_mul_ps(scales, splat_f16(block->d)), 32);
     static constexpr LaneSources kSources = lane_sources([](int group) { return group / 8 * 16 + group / 2 % 2 * 8 + group % 2 * 4; });
     static constexpr LaneWords kShifts = lane_words([](int group) { return group / 4 % 2 * 4; });
-    const __m512i first = load64(block->ql), second = load64(block->ql + 64), high = load64(block->qh);
+    const __m512i high = load64(block->qh);
+    nibbles_of_lanes(load64(block->ql), load64(block->ql + 64), kSources, kShifts, codes);
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      const __m512i low = _mm512_and_si512(_mm512_srlv_epi32(_mm512_permutex2var_epi32(first, kSources.vectors[j], second), kShifts), splat(15));
-      codes[j] = with_bits(low, _mm512_rolv_epi32(_mm512_permutexvar_epi32(kTwoBitSources.vectors[j], high), kTwoBitTurns<4>), 0x30);
-    }
+    for (int j = 0; j < 4; ++j)
+      codes[j] = with_bits(codes[j], _mm512_rolv_epi32(_mm512_permutexvar_epi32(kTwoBitSources.vectors[j], high), kTwoBitTurns<4>), 0x30);
   }
 };
 
@@ -172,10 +175,7 @@ inline void small_nibbles(const uint8_t* first, __m512i* codes) {
     const __m512i pair = _mm512_inserti32x4(_mm512_castsi128_si512(load16(p)), load16(p + stride), 1);
     return _mm512_inserti32x4(_mm512_inserti32x4(pair, load16(p + 2 * stride), 2), load16(p + 3 * stride), 3);
   };
-  const __m512i low = four(first), high = four(first + 4 * stride);
-#pragma GCC unroll 4
-  for (int j = 0; j < 4; ++j)
-    codes[j] = _mm512_and_si512(_mm512_srlv_epi32(_mm512_permutex2var_epi32(low, kSources.vectors[j], high), kShifts), splat(15));
+  nibbles_of_lanes(four(first), four(first + 4 * stride), kSources, kShifts, codes);
 }
 
 template <>
