@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/page_buffer.h"
 #include "base/thread_pool.h"
+#include "engine/threshold_measurement.h"
 #include "kernels/backend.h"
 #include "kernels/calibration.h"
 
@@ -35,8 +36,8 @@ double seconds_since(Clock::time_point start) {
 // One calibration under way.
 class Procedure {
  public:
-  Procedure(int n_threads, const std::atomic<bool>* cancel, const CalibrationProgress& progress, int n_measurements)
-      : pool_(n_threads), cancel_(cancel), progress_(progress), n_steps_(n_measurements * (kRuns + kWarmUps)) {}
+  Procedure(int n_threads, const std::atomic<bool>* cancel, const CalibrationProgress& progress, int n_rates, int n_more_steps)
+      : pool_(n_threads), cancel_(cancel), progress_(progress), n_steps_(n_rates * (kRuns + kWarmUps) + n_more_steps) {}
 
   ThreadPool& pool() { return pool_; }
 
@@ -49,7 +50,7 @@ class Procedure {
       const Clock::time_point start = Clock::now();
       const double units = run();
       if (i >= 0) rates[static_cast<size_t>(i)] = units / seconds_since(start);
-      if (progress_) progress_(static_cast<double>(++n_done_) / n_steps_);
+      advance();
     }
     std::nth_element(rates.begin(), rates.begin() + kRuns / 2, rates.end());
     return rates[kRuns / 2];
@@ -84,6 +85,11 @@ class Procedure {
       });
       return static_cast<double>(n);
     });
+  }
+
+  void advance() {
+    ++n_done_;
+    if (progress_) progress_(static_cast<double>(n_done_) / n_steps_);
   }
 
   void check() const {
@@ -131,7 +137,8 @@ Calibration calibrate(const CalibrationOptions& options, const std::atomic<bool>
   result.cpu_level = cpu_backend().level();
   const PeakLoops loops = cpu_peak_loops(result.cpu_level);
   const bool has_bf16 = loops.bf16_dot.run != nullptr;
-  Procedure procedure(options.n_threads, cancel, progress, has_bf16 ? 4 : 3);
+  const bool has_tiles = result.cpu_level != "reference";
+  Procedure procedure(options.n_threads, cancel, progress, has_bf16 ? 4 : 3, has_tiles ? threshold_steps() : 0);
   procedure.check();
   result.n_threads = procedure.pool().size();
   result.buffer_bytes = buffer_bytes(result.n_threads, options.max_buffer_bytes);
@@ -142,6 +149,9 @@ Calibration calibrate(const CalibrationOptions& options, const std::atomic<bool>
   result.int8_operations = procedure.operations(loops.int8_dot);
   result.f32_operations = procedure.operations(loops.f32_fma);
   if (has_bf16) result.bf16_operations = procedure.operations(loops.bf16_dot);
+  if (has_tiles)
+    result.thresholds = measure_thresholds(cpu_backend().kernels(), procedure.pool(), [&] { procedure.check(); }, [&] { procedure.advance(); });
+  result.mla_expands_from = mla_expands_from(result.thresholds.mla_absorbed_cost, kMlaExampleHistory);
   result.milliseconds = seconds_since(start) * 1e3;
   return result;
 }

@@ -15,6 +15,7 @@
 #include "engine/model_info.h"
 #include "engine/scheduler.h"
 #include "engine/session.h"
+#include "kernels/thresholds.h"
 #include "tokenizer/tokenizer.h"
 
 namespace moebius {
@@ -34,6 +35,8 @@ struct LoadOptions {
   // them; same logits, bit for bit. 0: they are mapped like all weights. Error(kMemory) names the
   // least that works (MemoryEstimate), Error(kUnsupported) refuses models without experts.
   uint64_t expert_memory = 0;
+  // Of this machine, as calibrate() measured them. Error(kBadRequest) for values out of range.
+  KernelThresholds thresholds;
 };
 
 class Model {

@@ -6,6 +6,7 @@
 #include "engine/engine.h"
 #include "engine/load_tokenizer.h"
 #include "engine/model_state.h"
+#include "engine/thresholds.h"
 #include "engine/touch_weights.h"
 #include "model/architectures/architecture.h"
 #include "model/load_weights.h"
@@ -70,6 +71,8 @@ std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
                 format_text("backend %s is not available: %s", options.backend.c_str(),
                             state->backend->unavailable_reason().c_str()));
   state->exact = options.exact;
+  check_thresholds(options.thresholds);
+  state->thresholds = options.thresholds;
   state->file = std::make_unique<GgufModelFile>(path, gguf_overrides(options.overrides));
   const GgufModelFile& file = *state->file;
   state->info = describe_file(file);

@@ -27,6 +27,7 @@ struct Model::State {
   std::shared_ptr<const TokenTable> token_table;
   Backend* backend = nullptr;
   bool exact = false;
+  KernelThresholds thresholds;
   bool vocabulary_only = false;
 
   std::mutex step_mutex;

@@ -83,6 +83,7 @@ OpContext Model::State::begin_step(Phase phase) {
   op.kernel.scratch = &scratch;
   op.kernel.phase = phase;
   op.kernel.exact = exact;
+  op.kernel.thresholds = &thresholds;
   return op;
 }
 

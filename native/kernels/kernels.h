@@ -15,6 +15,7 @@
 #include "base/thread_pool.h"
 #include "kernels/expert_source.h"
 #include "kernels/scratch.h"
+#include "kernels/thresholds.h"
 #include "tensor/tensor.h"
 
 namespace moebius {
@@ -28,6 +29,9 @@ struct KernelContext {
   Scratch* scratch = nullptr;  // reset by the caller between steps
   Phase phase = Phase::kDecode;
   bool exact = false;  // float activations: nothing is rounded to int8
+  const KernelThresholds* thresholds = &kDefaultThresholds;  // never null; not for exact
+
+  const KernelThresholds& thresholds_in_use() const { return exact ? kExactThresholds : *thresholds; }
 };
 
 // One product of a shared input: y[t, y_stride] = W x[t] (+ bias).

@@ -75,9 +75,12 @@ class FfnStep {
     FloatColumnBlock* floats_of(int64_t tile) const { return float_panels != nullptr ? float_panels + (tile - first_tile) * n_blocks : nullptr; }
   };
 
-  bool uses_tiles(const FfnGroup& group) const {
-    return context_.phase == Phase::kPrefill && group.count >= kTileMinColumns;
+  // Whether the inputs, the hidden rows of a group are packed: gate and up read the first, down
+  // the second.
+  bool packs_inputs(const FfnGroup& group) const {
+    return uses_tiles(context_, group.weights.gate_proj.format, group.count) || uses_tiles(context_, group.weights.up_proj.format, group.count);
   }
+  bool packs_hidden(const FfnGroup& group) const { return uses_tiles(context_, group.weights.down_proj.format, group.count); }
   static int64_t ff_tiles(const FfnGroup& group) { return (group.weights.gate_proj.n_out + kTileRows - 1) / kTileRows; }
 
   void survey() {
@@ -100,7 +103,7 @@ class FfnStep {
     batch_tiles_ = kBatchBytes / (inputs + kTileColumns * hidden);
     int64_t tiled_rows = 0;
     for (int64_t g = 0; g < n_groups_; ++g) {
-      if (uses_tiles(groups_[g])) tiled_rows += groups_[g].count;
+      if (packs_hidden(groups_[g])) tiled_rows += groups_[g].count;
       batch_tiles_ = std::max(batch_tiles_, tile_offsets_[g + 1] - tile_offsets_[g]);
     }
     batch_tiles_ = std::min(batch_tiles_, tile_offsets_[n_groups_]);
@@ -111,7 +114,7 @@ class FfnStep {
   void place_tiles() {
     tile_offsets_[0] = 0;
     for (int64_t g = 0; g < n_groups_; ++g)
-      tile_offsets_[g + 1] = tile_offsets_[g] + (uses_tiles(groups_[g]) ? column_tiles(groups_[g].count) : 0);
+      tile_offsets_[g + 1] = tile_offsets_[g] + (packs_inputs(groups_[g]) || packs_hidden(groups_[g]) ? column_tiles(groups_[g].count) : 0);
   }
 
   // The activations between gate, up and down_proj of all pairs, rounded and packed: one batch
@@ -138,8 +141,8 @@ class FfnStep {
     for (end_group_ = first_group_; end_group_ < n_groups_; ++end_group_) {
       const FfnGroup& group = groups_[end_group_];
       if (tile_offsets_[end_group_ + 1] - tile_offsets_[first_group_] > batch_tiles_) return;
-      hidden_rows_[end_group_] = uses_tiles(group) ? n_rows : batch_rows_ + n_kept;
-      (uses_tiles(group) ? n_rows : n_kept) += group.count;
+      hidden_rows_[end_group_] = packs_hidden(group) ? n_rows : batch_rows_ + n_kept;
+      (packs_hidden(group) ? n_rows : n_kept) += group.count;
     }
   }
 
@@ -158,7 +161,7 @@ class FfnStep {
       if (inputs.x != nullptr) columns.inputs.x = inputs.row(hidden_rows_[g]);
       if (inputs.blocks != nullptr) columns.inputs.blocks = inputs.block_row(hidden_rows_[g]);
     }
-    if (!uses_tiles(group)) return columns;
+    if (!(tokens != nullptr ? packs_inputs(group) : packs_hidden(group))) return columns;
     columns.panels = all.codes_of(tile_offsets_[g]);
     columns.float_panels = all.floats_of(tile_offsets_[g]);
     return columns;
@@ -173,6 +176,7 @@ class FfnStep {
         while (index >= tile_offsets_[g + 1]) ++g;
         const int64_t tile = index - tile_offsets_[g];
         const Columns columns = columns_of(g, inputs, tokens, all);
+        if (columns.panels == nullptr && columns.float_panels == nullptr) continue;
         const int64_t n_in = tokens != nullptr ? plan_.n_in : groups_[g].weights.down_proj.n_in;
         if (all.panels != nullptr) pack_code_panels(ops_, columns, tile, tile + 1, all.codes_of(tile_offsets_[g]));
         if (all.float_panels != nullptr) pack_float_panels(columns, n_in, tile, tile + 1, all.floats_of(tile_offsets_[g]));
@@ -202,6 +206,7 @@ class FfnStep {
     const FfnGroup& group = groups_[g];
     const FfnWeights& weights = group.weights;
     const Columns columns = columns_of(g, inputs_, plan_.tokens, input_columns_);
+    const Columns for_gate = columns_for(context_, weights.gate_proj.format, columns), for_up = columns_for(context_, weights.up_proj.format, columns);
     const ProductBuffers buffers = buffers_.of_worker(worker);
     float* gate = products_ + worker * 2 * kSpanColumns * kTileRows;
     float* up = gate + kSpanColumns * kTileRows;
@@ -209,10 +214,10 @@ class FfnStep {
     for (int64_t first = 0; first < group.count; first += kSpanColumns) {
       const int64_t n = std::min(kSpanColumns, group.count - first);
       for (int64_t i = 0; i < n_tiles; ++i)
-        multiply_rows(ops_, context_, weights.gate_proj, (first_tile + i) * kTileRows, tile_rows(i), columns, first, n,
+        multiply_rows(ops_, context_, weights.gate_proj, (first_tile + i) * kTileRows, tile_rows(i), for_gate, first, n,
                       weights.gate_bias, buffers, gate + i * n * kTileRows);
       for (int64_t i = 0; i < n_tiles; ++i)
-        multiply_rows(ops_, context_, weights.up_proj, (first_tile + i) * kTileRows, tile_rows(i), columns, first, n,
+        multiply_rows(ops_, context_, weights.up_proj, (first_tile + i) * kTileRows, tile_rows(i), for_up, first, n,
                       weights.up_bias, buffers, up + i * n * kTileRows);
       for (int64_t i = 0; i < n_tiles * n; ++i) {
         const int64_t tile = i / n, row = hidden_rows_[g] + first + i % n;

@@ -13,7 +13,7 @@
 
 namespace moebius::cpu {
 
-constexpr int kMaxFormats = 41;  // highest QuantFormat + 1
+constexpr int kMaxFormats = kQuantFormatIds;
 constexpr int kMaxColumns = 8;   // columns of one dot_rows call
 
 // Every quantised format that has kernels, for tables of templates.

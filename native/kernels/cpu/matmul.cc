@@ -6,26 +6,23 @@ namespace moebius::cpu {
 
 namespace {
 
-bool uses_tiles(const KernelContext& context, int64_t n_columns) {
-  return context.phase == Phase::kPrefill && n_columns >= kTileMinColumns;
-}
-
 // Rounds and packs what the formats of the jobs need.
 Columns prepare_columns(const LevelOps& ops, KernelContext& context, StepScratch& scratch, const float* x,
                         int64_t n_tokens, int64_t x_stride, const MatmulJob* jobs, int64_t n_jobs) {
   const int64_t n_in = jobs[0].weights.n_in, n_blocks = activation_blocks(n_in), n_tiles = column_tiles(n_tokens);
-  const auto any = [&](bool codes) {
-    return std::any_of(jobs, jobs + n_jobs, [&](const MatmulJob& job) { return uses_codes(context, job.weights.format) == codes; });
+  const auto any = [&](bool codes, bool tiles) {
+    return std::any_of(jobs, jobs + n_jobs, [&](const MatmulJob& job) {
+      return uses_codes(context, job.weights.format) == codes && (!tiles || uses_tiles(context, job.weights.format, n_tokens));
+    });
   };
   Columns columns{{x, x_stride, nullptr, n_blocks}, nullptr, n_tokens};
-  if (any(true)) columns.inputs.blocks = quantize_rows(ops, context, scratch, x, n_tokens, n_in, x_stride);
-  if (!uses_tiles(context, n_tokens)) return columns;
-  if (any(true)) {
+  if (any(/*codes=*/true, /*tiles=*/false)) columns.inputs.blocks = quantize_rows(ops, context, scratch, x, n_tokens, n_in, x_stride);
+  if (any(/*codes=*/true, /*tiles=*/true)) {
     auto* panels = scratch.take<ColumnBlock>(n_tiles * n_blocks);
     for_chunks(context, n_tiles, 1, [&](int64_t begin, int64_t end, int) { pack_code_panels(ops, columns, begin, end, panels); });
     columns.panels = panels;
   }
-  if (any(false)) {
+  if (any(/*codes=*/false, /*tiles=*/true)) {
     auto* panels = scratch.take<FloatColumnBlock>(n_tiles * n_blocks);
     for_chunks(context, n_tiles, 1, [&](int64_t begin, int64_t end, int) { pack_float_panels(columns, n_in, begin, end, panels); });
     columns.float_panels = panels;
@@ -67,8 +64,8 @@ void matmul(const LevelOps& ops, KernelContext& context, const float* x, int64_t
     while (tile >= row_tiles(jobs[j].weights)) tile -= row_tiles(jobs[j++].weights);
     for (int64_t left = end - begin; left > 0; tile = 0, ++j) {
       const int64_t count = std::min(left, row_tiles(jobs[j].weights) - tile);
-      multiply_into(ops, context, jobs[j].weights, jobs[j].bias, tile, count, columns, buffers.of_worker(worker),
-                    c + worker * c_elements, jobs[j].y, jobs[j].y_stride);
+      multiply_into(ops, context, jobs[j].weights, jobs[j].bias, tile, count, columns_for(context, jobs[j].weights.format, columns),
+                    buffers.of_worker(worker), c + worker * c_elements, jobs[j].y, jobs[j].y_stride);
       left -= count;
     }
   });
@@ -81,7 +78,7 @@ void matmul_heads(const LevelOps& ops, KernelContext& context, const Matrix& wei
   StepScratch scratch(context);
   const int64_t n_in = weights.n_in, n_workers = worker_count(context), blocks = activation_blocks(n_in);
   const int64_t c_elements = std::min(n_tokens, kSpanColumns) * kTileRows;
-  const bool codes = uses_codes(context, weights.format), tiles = uses_tiles(context, n_tokens);
+  const bool codes = uses_codes(context, weights.format), tiles = uses_tiles(context, weights.format, n_tokens);
   auto* rounded = codes ? scratch.take<ActivationBlock>(n_workers * n_tokens * blocks) : nullptr;
   auto* panels = codes && tiles ? scratch.take<ColumnBlock>(n_workers * column_tiles(n_tokens) * blocks) : nullptr;
   auto* float_panels = !codes && tiles ? scratch.take<FloatColumnBlock>(n_workers * column_tiles(n_tokens) * blocks) : nullptr;

@@ -1,18 +1,22 @@
 // One product: up to 32 weight rows times a set of input columns, by whichever kernel the
 // phase and the number of columns ask for. Decode always uses row dots, whose arithmetic
-// does not depend on the other columns; prefill uses tiles from a few columns on.
+// does not depend on the other columns; prefill uses tiles from as many columns on as the
+// context's thresholds say.
 #pragma once
 
 #include "kernels/cpu/step.h"
 
 namespace moebius::cpu {
 
-// From this many columns on expanding a tile beats reading the blocks column by column.
-constexpr int64_t kTileMinColumns = 3;
 // Columns multiplied with one expansion of a tile: their codes stay in the second cache.
 constexpr int64_t kSpanColumns = 32 * kTileColumns;
 
 constexpr int64_t column_tiles(int64_t n) { return (n + kTileColumns - 1) / kTileColumns; }
+
+// Whether a product with n columns expands tiles instead of reading the blocks column by column.
+inline bool uses_tiles(const KernelContext& context, QuantFormat format, int64_t n_columns) {
+  return context.phase == Phase::kPrefill && n_columns >= context.thresholds_in_use().tile_columns(format);
+}
 
 // Consecutive tiles a worker takes at once: enough to fetch ahead and to reuse the columns,
 // few enough to keep all workers busy to the end.
@@ -22,6 +26,7 @@ constexpr int64_t tiles_per_job(int64_t n_tiles, int64_t n_workers) {
 }
 
 // The n input columns of a product; column i is input row rows[i] (i when rows is null).
+// With panels the product uses tiles, without it reads the rows of the inputs.
 struct Columns {
   Inputs inputs;
   const int32_t* rows = nullptr;
@@ -31,6 +36,12 @@ struct Columns {
 
   int64_t input_row(int64_t i) const { return rows != nullptr ? rows[i] : i; }
 };
+
+// Columns that several products share, as the one with weights of `format` takes them.
+inline Columns columns_for(const KernelContext& context, QuantFormat format, Columns columns) {
+  if (!uses_tiles(context, format, columns.n)) columns.panels = nullptr, columns.float_panels = nullptr;
+  return columns;
+}
 
 // Temporaries of one worker.
 struct ProductBuffers {

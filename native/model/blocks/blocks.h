@@ -24,9 +24,21 @@ void moe_ffn(ForwardPass& pass, int64_t layer, const Rows& x, const Rows& y);
 
 void dense_ffn(ForwardPass& pass, int64_t layer, const Rows& x, const Rows& y);
 
-// Whether expanding keys and values costs fewer multiply-adds than absorbed attention for
-// n_new query rows behind n_past cached ones: absorbed pays W per query, expanded per key,
-// and the expanded dot products are D shorter.
-bool expands_keys(const MlaConfig& mla, int64_t n_new, int64_t n_past);
+// Whether expanding keys and values costs less than absorbed attention for n_new query rows
+// behind n_past cached ones: absorbed pays W_kv_b per query, expanded per key, and the expanded
+// dot products are shorter. Counted in multiply-adds, of which one of the absorbed form costs
+// `absorbed_cost` (kernels/thresholds.h).
+bool expands_keys(const MlaConfig& mla, int64_t n_new, int64_t n_past, double absorbed_cost = 1);
+
+// Multiply-adds of one head for n_new query rows behind n_past cached ones, in both forms.
+struct MlaOperations {
+  double absorbed = 0, expanded = 0;
+};
+MlaOperations mla_operations(const MlaConfig& mla, int64_t n_new, int64_t n_past);
+
+// The absorbed form: W_UK folded into the query, W_UV applied to the attended latents.
+// q [n_tokens, n_heads * (nope + rope)], out [n_tokens, n_heads * v_head_dim].
+void attend_absorbed(OpContext& op, const MlaShape& shape, const Matrix& k_b, const Matrix& v_b, const Rows& q,
+                     std::span<const AttentionSpan> spans, const Rows& out);
 
 }  // namespace moebius

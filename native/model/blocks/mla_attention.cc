@@ -45,31 +45,30 @@ Projections project(ForwardPass& pass, const MlaWeights& weights, const Rows& x)
 }
 
 // The rotary part of every head, gathered: [n_tokens, n_heads * rope].
-Rows gather_rotary(ForwardPass& pass, const Rows& q) {
-  const MlaConfig& mla = pass.config().mla;
-  const int64_t head_dim = mla.qk_nope_head_dim + mla.qk_rope_head_dim;
-  const Rows result = pass.op.rows(q.n_rows, pass.config().n_heads * mla.qk_rope_head_dim);
+Rows gather_rotary(OpContext& op, const MlaShape& shape, const Rows& q) {
+  const int64_t head_dim = shape.qk_nope_head_dim + shape.qk_rope_head_dim;
+  const Rows result = op.rows(q.n_rows, shape.n_heads * shape.qk_rope_head_dim);
   for (int64_t row = 0; row < q.n_rows; ++row)
-    for (int64_t head = 0; head < pass.config().n_heads; ++head)
-      std::copy_n(q.row(row) + head * head_dim + mla.qk_nope_head_dim, mla.qk_rope_head_dim,
-                  result.row(row) + head * mla.qk_rope_head_dim);
+    for (int64_t head = 0; head < shape.n_heads; ++head)
+      std::copy_n(q.row(row) + head * head_dim + shape.qk_nope_head_dim, shape.qk_rope_head_dim,
+                  result.row(row) + head * shape.qk_rope_head_dim);
   return result;
 }
 
-// W_UK folded into the query, W_UV applied to the attended latents.
-void attend_absorbed(ForwardPass& pass, const MlaWeights& weights, const MlaShape& shape, const Rows& q,
-                     std::span<const AttentionSpan> spans, const Rows& out) {
-  const Rows q_latent = pass.op.rows(q.n_rows, shape.n_heads * shape.kv_lora_rank);
-  const Rows out_latent = pass.op.rows(q.n_rows, shape.n_heads * shape.kv_lora_rank);
-  linear_heads(pass.op, weights.k_b, q, shape.qk_nope_head_dim + shape.qk_rope_head_dim, q_latent);
-  mla_absorbed_attention(pass.op, shape, q_latent, gather_rotary(pass, q), spans, out_latent);
-  linear_heads(pass.op, weights.v_b, out_latent, shape.kv_lora_rank, out);
+// Up to this history all heads of expanded attention have about the measured cost. Behind longer
+// ones they come in slices of few heads.
+constexpr int64_t kMeasuredHistory = 8192;
+
+// Measured with rounded activations: those of float weights cost what they count.
+double absorbed_cost(const ForwardPass& pass, QuantFormat weights, int64_t n_past) {
+  const bool is_float = weights == QuantFormat::kF32 || weights == QuantFormat::kF16 || weights == QuantFormat::kBF16;
+  return is_float || n_past > kMeasuredHistory ? 1 : pass.op.kernel.thresholds_in_use().mla_absorbed_cost;
 }
 
-bool wants_expanded(const ForwardPass& pass, const BatchSpan& span) {
+bool wants_expanded(const ForwardPass& pass, QuantFormat weights, const BatchSpan& span) {
   if (pass.batch.mla_form != MlaForm::kAuto) return pass.batch.mla_form == MlaForm::kExpanded;
   if (pass.op.kernel.phase == Phase::kDecode) return false;
-  return expands_keys(pass.config().mla, span.n_rows, span.n_past);
+  return expands_keys(pass.config().mla, span.n_rows, span.n_past, absorbed_cost(pass, weights, span.n_past));
 }
 
 // Neighbouring spans of the same form and cache format share one kernel call.
@@ -78,14 +77,14 @@ void attend(ForwardPass& pass, int64_t layer, const Rows& q, const Rows& out) {
   const MlaWeights& weights = pass.layer_weights(layer).mla;
   for (size_t begin = 0; begin < spans.size();) {
     LatentCache& first = static_cast<LatentCache&>(*spans[begin].cache);
-    const bool expanded = wants_expanded(pass, spans[begin]);
+    const bool expanded = wants_expanded(pass, weights.k_b.format, spans[begin]);
     const int64_t first_row = spans[begin].first_row;
     std::vector<AttentionSpan> run;
     int64_t n_rows = 0;
     size_t end = begin;
     for (; end < spans.size(); ++end) {
       LatentCache& cache = static_cast<LatentCache&>(*spans[end].cache);
-      if (cache.format() != first.format() || wants_expanded(pass, spans[end]) != expanded) break;
+      if (cache.format() != first.format() || wants_expanded(pass, weights.k_b.format, spans[end]) != expanded) break;
       run.push_back({n_rows, spans[end].n_rows, spans[end].n_past, cache.rows(layer).data(), nullptr});
       n_rows += spans[end].n_rows;
     }
@@ -94,19 +93,34 @@ void attend(ForwardPass& pass, int64_t layer, const Rows& q, const Rows& out) {
     if (expanded)
       mla_expanded_attention(pass.op, shape, weights.k_b, weights.v_b, q_run, run, out_run);
     else
-      attend_absorbed(pass, weights, shape, q_run, run, out_run);
+      attend_absorbed(pass.op, shape, weights.k_b, weights.v_b, q_run, run, out_run);
     begin = end;
   }
 }
 
 }  // namespace
 
-bool expands_keys(const MlaConfig& mla, int64_t n_new, int64_t n_past) {
+MlaOperations mla_operations(const MlaConfig& mla, int64_t n_new, int64_t n_past) {
   const double projection = static_cast<double>(mla.kv_lora_rank * (mla.qk_nope_head_dim + mla.v_head_dim));
-  const double shorter = static_cast<double>(2 * mla.kv_lora_rank + mla.qk_rope_head_dim) -
-                         static_cast<double>(mla.qk_nope_head_dim + mla.qk_rope_head_dim + mla.v_head_dim);
+  const double absorbed_pair = static_cast<double>(2 * mla.kv_lora_rank + mla.qk_rope_head_dim);
+  const double expanded_pair = static_cast<double>(mla.qk_nope_head_dim + mla.qk_rope_head_dim + mla.v_head_dim);
   const double n = static_cast<double>(n_new), past = static_cast<double>(n_past);
-  return shorter * n * (past + n / 2) > projection * past;
+  const double pairs = n * (past + n / 2);  // of a query and a key
+  return {projection * n + absorbed_pair * pairs, projection * (past + n) + expanded_pair * pairs};
+}
+
+bool expands_keys(const MlaConfig& mla, int64_t n_new, int64_t n_past, double absorbed_cost) {
+  const MlaOperations operations = mla_operations(mla, n_new, n_past);
+  return absorbed_cost * operations.absorbed > operations.expanded;
+}
+
+void attend_absorbed(OpContext& op, const MlaShape& shape, const Matrix& k_b, const Matrix& v_b, const Rows& q,
+                     std::span<const AttentionSpan> spans, const Rows& out) {
+  const Rows q_latent = op.rows(q.n_rows, shape.n_heads * shape.kv_lora_rank);
+  const Rows out_latent = op.rows(q.n_rows, shape.n_heads * shape.kv_lora_rank);
+  linear_heads(op, k_b, q, shape.qk_nope_head_dim + shape.qk_rope_head_dim, q_latent);
+  mla_absorbed_attention(op, shape, q_latent, gather_rotary(op, shape, q), spans, out_latent);
+  linear_heads(op, v_b, out_latent, shape.kv_lora_rank, out);
 }
 
 void mla_attention(ForwardPass& pass, int64_t layer, const Rows& x, const Rows& y) {

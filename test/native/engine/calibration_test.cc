@@ -5,6 +5,8 @@
 
 #include "base/cpu_features.h"
 #include "base/error.h"
+#include "engine/threshold_measurement.h"
+#include "engine/thresholds.h"
 #include "kernels/backend.h"
 #include "test.h"
 
@@ -23,6 +25,13 @@ CalibrationOptions small_options(int n_threads) {
 
 }  // namespace
 
+TEST(the_switch_of_the_mla_forms_follows_their_cost) {
+  CHECK_EQ(mla_expands_from(1, 4096), 168);
+  CHECK_EQ(mla_expands_from(2, 4096), 69);
+  CHECK_EQ(mla_expands_from(kLeastAbsorbedCost, 4096), 0);
+  CHECK_EQ(mla_expands_from(kMostAbsorbedCost, 0), 1);
+}
+
 TEST(calibration_measures_what_the_level_has) {
   std::vector<double> fractions;
   const Calibration result = calibrate(small_options(1), nullptr, [&](double fraction) { fractions.push_back(fraction); });
@@ -35,6 +44,16 @@ TEST(calibration_measures_what_the_level_has) {
   CHECK(result.f32_operations > 1e8 && result.f32_operations < 1e14);
   CHECK_EQ(result.bf16_operations > 0,
            result.cpu_level == "avx512_bf16" || result.cpu_level == "amx" || (result.cpu_level == "neon_i8mm" && cpu_features().neon_bf16));
+  for (const TileThreshold& each : tile_thresholds(result.thresholds)) {
+    CHECK(each.min_columns >= 1 && each.min_columns <= kMostTileMinColumns);
+    if (result.cpu_level == "reference") CHECK_EQ(each.min_columns, 3);
+  }
+  check_thresholds(result.thresholds);
+  if (result.cpu_level != "reference") {
+    CHECK(result.thresholds.tile_min_columns != kDefaultThresholds.tile_min_columns);
+    CHECK(result.thresholds.mla_absorbed_cost != 1);
+    CHECK_EQ(result.mla_expands_from, mla_expands_from(result.thresholds.mla_absorbed_cost, kMlaExampleHistory));
+  }
   CHECK(result.milliseconds > 0);
   CHECK(!fractions.empty());
   for (size_t i = 1; i < fractions.size(); ++i) CHECK(fractions[i] > fractions[i - 1]);
