@@ -130,6 +130,16 @@ export const EngineStatus = z.object({
 })
 export type EngineStatus = z.infer<typeof EngineStatus>
 
+// From where on one kernel beats another on a machine. They change speed and last bits only.
+export const Thresholds = z.object({
+  // By quant_format: columns of a product from which prefill expands tiles of the weights.
+  tileColumns: z.record(z.string().max(32), z.number().int().min(1).max(128)),
+  mlaAbsorbedCost: z.number().min(0.25).max(4),   // of a multiply-add, against one of expanded attention
+  mlaExpandsFrom: z.number().int().min(0),        // prompt tokens from which DeepSeek-V2's heads expand keys, 0: never,
+  mlaHistory: z.number().int().min(0),            // behind so many cached tokens
+})
+export type Thresholds = z.infer<typeof Thresholds>
+
 // What the machine was measured to do at most, on all threads; every percentage of a limit
 // divides by these. A multiply-add is two operations.
 export const Calibration = z.object({
@@ -137,6 +147,8 @@ export const Calibration = z.object({
   readBytesPerSecond: z.number(),
   int8OperationsPerSecond: z.number(), f32OperationsPerSecond: z.number(),
   bf16OperationsPerSecond: z.number(),  // 0 where the level has no bfloat16 dot
+  thresholds: Thresholds.optional(),  // absent in what was measured before they were
+  engineVersion: z.string().optional(),
   durationMs: z.number(), measuredAt: z.number(),
 })
 export type Calibration = z.infer<typeof Calibration>

@@ -11,7 +11,7 @@ import { NativeModel } from './native-model'
 import type { CacheFormat, CalibrateOptions, Engine, EngineInfo, EngineModel, GgufInspection, LoadOptions, MeasuredPeaks } from './types'
 
 // Must equal kApiVersion of native/addon/module.cc.
-const apiVersion = 4
+const apiVersion = 5
 const buildHint = 'Build it with "npm run build:native" (CMake 3.25 and a C++20 compiler are needed), or point MOEBIUS_ADDON at a built native.node.'
 
 // Throws WorkbenchError E_NATIVE when there is no addon, or one that does not fit.
@@ -73,11 +73,11 @@ class NativeEngine implements Engine {
   }
 
   async load(path: string, options: LoadOptions = {}): Promise<EngineModel> {
-    const { signal, onProgress, threads = 0, exact = false, overrides = {}, vocabularyOnly = false, expertMemory = 0 } = options
+    const { signal, onProgress, threads = 0, exact = false, overrides = {}, vocabularyOnly = false, expertMemory = 0, thresholds } = options
     const touchWeights = !vocabularyOnly && await this.#wantsTouch(path, options)
     const report = onProgress && loadMeter(onProgress)
     const handle = await withCancel(this.#addon, signal, cancel => awaitNative<ModelHandle>(() => this.#addon.loadModel(
-      path, { threads, exact, overrides, touchWeights, expertMemory, ...(vocabularyOnly && { vocabularyOnly }) }, report, cancel)))
+      path, { threads, exact, overrides, touchWeights, expertMemory, ...(vocabularyOnly && { vocabularyOnly }), ...(thresholds && { thresholds: { tileColumns: thresholds.tileColumns, mlaAbsorbedCost: thresholds.mlaAbsorbedCost } }) }, report, cancel)))
     return callNative(() => new NativeModel(this.#addon, handle))
   }
 
@@ -97,11 +97,11 @@ class NativeEngine implements Engine {
 
   async calibrate({ threads = 0, signal, onProgress }: CalibrateOptions = {}): Promise<MeasuredPeaks> {
     const measured = await withCancel(this.#addon, signal, cancel => awaitNative(() => this.#addon.calibrate(threads, onProgress, cancel)))
-    const { cpuBrand, cpuLevel, nThreads, milliseconds } = measured
+    const { cpuBrand, cpuLevel, nThreads, milliseconds, thresholds } = measured
     const { readBytesPerSecond, int8OperationsPerSecond, f32OperationsPerSecond, bf16OperationsPerSecond } = measured
     return {
       cpuBrand, cpuLevel, threads: nThreads, durationMs: milliseconds,
-      readBytesPerSecond, int8OperationsPerSecond, f32OperationsPerSecond, bf16OperationsPerSecond,
+      readBytesPerSecond, int8OperationsPerSecond, f32OperationsPerSecond, bf16OperationsPerSecond, thresholds,
     }
   }
 

@@ -1,6 +1,6 @@
 // What the services see of the native engine. native.ts is the real implementation; tests
 // of services may use a fake. Everything is copied: no buffer is shared with the engine.
-import type { BackendInfo, Calibration, DraftMode, DraftStats, MemoryEstimate, ModelCard, StopReason, StreamedExperts } from '../contract'
+import type { BackendInfo, Calibration, DraftMode, DraftStats, MemoryEstimate, ModelCard, StopReason, StreamedExperts, Thresholds } from '../contract'
 
 export interface EngineInfo {
   version: string
@@ -32,6 +32,7 @@ export interface LoadOptions {
   vocabularyOnly?: boolean   // the tokenizer alone; sessions are refused
   touch?: TouchMode          // absent: auto
   expertMemory?: number      // bytes for routed experts, read when they are chosen; 0 or absent: mapped
+  thresholds?: Thresholds    // as this machine was measured; absent: the engine's defaults. Exact loads ignore them
   signal?: AbortSignal
   onProgress?: (progress: LoadProgress) => void
   // Told before the load: the weights will not be read in, as asked or for lack of memory.
@@ -46,7 +47,7 @@ export interface CalibrateOptions {
   onProgress?: (fraction: number) => void
 }
 
-export type MeasuredPeaks = Omit<Calibration, 'measuredAt'>
+export type MeasuredPeaks = Omit<Calibration, 'measuredAt' | 'engineVersion'>
 
 export type EngineEstimate = Omit<MemoryEstimate, 'availableBytes' | 'fits'>
 
@@ -57,7 +58,7 @@ export interface Engine {
   // expertMemory as in LoadOptions. Throws E_MEMORY when it is too little, E_UNSUPPORTED without experts.
   estimate(path: string, seqLen: number, cacheFormat: CacheFormat, expertMemory?: number): Promise<EngineEstimate>
   load(path: string, options?: LoadOptions): Promise<EngineModel>
-  // One to a few seconds of all threads. Throws E_CANCELLED and E_MEMORY.
+  // A few seconds of all threads. Throws E_CANCELLED and E_MEMORY.
   calibrate(options?: CalibrateOptions): Promise<MeasuredPeaks>
   memory(): { totalBytes: number, availableBytes: number, processBytes: number }
 }

@@ -5,6 +5,7 @@ import { contract, type HostInfo, type HostNotice, type Scope } from '../contrac
 import { createServer, type Wire } from '../contract/rpc'
 import type { Engine } from '../engine/types'
 import { CalibrationService } from '../services/calibration'
+import { readCalibration, thresholdsIn } from '../services/calibration-store'
 import { ChatService } from '../services/chat'
 import { ConversationService } from '../services/conversations'
 import { InferenceService } from '../services/inference'
@@ -126,7 +127,7 @@ function createServices(engine: Engine, { dataDir, notices: earlier = [], expert
   const log = new LogService()
   const settings = new SettingsService(db)
   const library = new ModelLibrary(db, engine, log)
-  const models = new ModelService(engine, library, settings, log, expertMemory)
+  const models = new ModelService(engine, library, settings, log, expertMemory, () => thresholdsIn(readCalibration(db, engine, settings.value.threads), engine))
   const calibration = new CalibrationService(db, engine, settings, models, log)
   const inference = new InferenceService(models)
   const conversations = new ConversationService(db, settings)

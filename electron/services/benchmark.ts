@@ -4,7 +4,7 @@
 // Random tokens, one untimed warm-up of each test, speeds per repetition. What is compared
 // (sessions against one, routing trace on against off) takes turns in every repetition.
 // Before the tests the machine is measured with the same threads: each speed is also told as a
-// share of the limit that it runs against.
+// share of the limit that it runs against, and the model uses the thresholds found.
 import { availableParallelism, cpus } from 'node:os'
 import { WorkbenchError, type ModelCard, type StreamedExperts } from '../contract'
 import type { CacheFormat, Engine, EngineModel, LoadOptions, MeasuredPeaks } from '../engine/types'
@@ -86,10 +86,10 @@ const plain: Variant = { nSessions: 1, traced: true }
 
 export async function runBenchmark(engine: Engine, request: BenchmarkRequest): Promise<BenchmarkRecord[]> {
   const { threads = 0, signal } = request.load
-  const model = await engine.load(request.path, request.load)
+  const peaks = await engine.calibrate({ threads, ...(signal && { signal }) })
+  const model = await engine.load(request.path, { ...(peaks.thresholds && { thresholds: peaks.thresholds }), ...request.load })
   try {
     if (request.trace && !model.moe) throw new WorkbenchError('E_UNSUPPORTED', 'The model is dense: it has no routing to trace.')
-    const peaks = await engine.calibrate({ threads, ...(signal && { signal }) })
     const records: BenchmarkRecord[] = []
     for (const group of groupsOf(request)) {
       const measured = await measure(model, group, request)

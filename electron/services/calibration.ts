@@ -1,7 +1,8 @@
 // What this machine can do at most: measured when it is first asked for or on request, never
 // beside a generation, and kept for the processor, its level and the number of threads.
-import { Calibration, WorkbenchError, type CalibrationStatus } from '../contract'
+import { WorkbenchError, type Calibration, type CalibrationStatus } from '../contract'
 import type { Engine } from '../engine/types'
+import { readCalibration, thresholdsIn, writeCalibration } from './calibration-store'
 import { Emitter } from './emitter'
 import type { LogService } from './logs'
 import type { ModelService } from './models'
@@ -35,13 +36,7 @@ export class CalibrationService {
 
   // Of this machine with the threads of the settings; undefined before the first measurement.
   get stored(): Calibration | undefined {
-    const row = this.db.prepare('SELECT value FROM calibration WHERE machine = ?').get(this.machine())
-    if (row === undefined) return undefined
-    try {
-      return Calibration.safeParse(JSON.parse(String(row.value))).data
-    } catch {
-      return undefined  // not JSON: measured again when it is needed
-    }
+    return readCalibration(this.db, this.engine, this.settings.value.threads)
   }
 
   status(): CalibrationStatus {
@@ -49,10 +44,11 @@ export class CalibrationService {
     return { phase: this.run?.phase ?? 'idle', progress: this.run?.progress ?? 0, ...(calibration && { calibration }) }
   }
 
+  // Limits without thresholds, or of another version of the engine, are measured again.
   // All who ask meanwhile share one measurement, which is given up when nobody waits for it.
   async get({ again = false, signal }: CalibrationRequest = {}): Promise<Calibration> {
     const stored = again ? undefined : this.stored
-    if (stored) return stored
+    if (stored && thresholdsIn(stored, this.engine)) return stored
     const run = this.run ?? this.start()
     run.nAsking++
     return new Promise((resolve, reject) => {
@@ -87,25 +83,19 @@ export class CalibrationService {
   private async measure(run: Run): Promise<Calibration> {
     run.phase = 'measuring'
     this.announce()
-    const machine = this.machine()
+    const { threads } = this.settings.value
     const measured = await this.engine.calibrate({
-      threads: this.settings.value.threads, signal: run.abort.signal,
+      threads, signal: run.abort.signal,
       onProgress: fraction => {
         if (fraction < 1 && fraction - run.progress < 0.05) return
         run.progress = fraction
         this.announce()
       },
     })
-    const calibration: Calibration = { ...measured, measuredAt: Date.now() }
-    this.db.prepare('INSERT INTO calibration(machine, value) VALUES (?, ?) ON CONFLICT(machine) DO UPDATE SET value = excluded.value').run(machine, JSON.stringify(calibration))
+    const calibration: Calibration = { ...measured, engineVersion: this.engine.info().version, measuredAt: Date.now() }
+    writeCalibration(this.db, this.engine, threads, calibration)
     this.log.info(`Measured the machine in ${Math.round(measured.durationMs)} ms: reads ${(measured.readBytesPerSecond / 1e9).toFixed(1)} GB/s, int8 ${(measured.int8OperationsPerSecond / 1e9).toFixed(0)} GOP/s, ${measured.threads} threads.`)
     return calibration
-  }
-
-  private machine(): string {
-    const { backends, cpuLevel, threads } = this.engine.info()
-    const brand = backends.find(({ id }) => id === 'cpu')?.device ?? ''
-    return JSON.stringify([brand, cpuLevel, this.settings.value.threads || threads])
   }
 
   private announce(): void { this.onDidChange.emit(this.status()) }

@@ -1,7 +1,7 @@
 // Loaded models: load, unload, memory guardrail, and the lease a generation holds on its model.
 // Instances are keyed by their own id, so that a later host per model needs no other contract.
 import { randomUUID } from 'node:crypto'
-import { WorkbenchError, type EngineStatus, type LoadedModel, type MemoryEstimate, type ModelCard } from '../contract'
+import { WorkbenchError, type EngineStatus, type LoadedModel, type MemoryEstimate, type ModelCard, type Thresholds } from '../contract'
 import type { CacheFormat, Engine, EngineModel, LoadProgress, TouchMode } from '../engine/types'
 import { Emitter } from './emitter'
 import { expertsText, rememberedExpertMemory, suggestExpertMemory } from './expert-memory'
@@ -85,6 +85,8 @@ export class ModelService {
     private readonly settings: SettingsService, private readonly log: LogService,
     // For models with experts that the settings do not name.
     private readonly defaultExpertMemory = 0,
+    // As measured of this machine, if it was: a load never waits for that.
+    private readonly thresholds: () => Thresholds | undefined = () => undefined,
   ) {}
 
   status(): EngineStatus {
@@ -217,9 +219,10 @@ export class ModelService {
     }
     const expertMemory = this.expertMemoryFor(entry, request.expertMemory)
     const { seqLen, weightsBytes, experts } = await this.makeRoom(entry, request, expertMemory)
+    const thresholds = this.thresholds()
     const model = await this.engine.load(entry.path, {
       threads: status.threads, exact: this.settings.value.exact, expertMemory, signal: abort.signal,
-      ...(request.touch && { touch: request.touch }),
+      ...(request.touch && { touch: request.touch }), ...(thresholds && { thresholds }),
       onTouchSkipped: reason => { status.touchSkipped = reason },
       onProgress: progress => this.tellProgress(loading, progress),
     })

@@ -9,6 +9,7 @@
 #include "addon/memory_info.h"
 #include "addon/promise_task.h"
 #include "engine/calibration.h"
+#include "engine/thresholds.h"
 
 namespace moebius::addon {
 namespace {
@@ -39,6 +40,17 @@ class CalibrationEvents final : public EventSource {
   double fraction_ = 0;
 };
 
+Napi::Object thresholds_to_js(Napi::Env env, const Calibration& calibration) {
+  ObjectWriter columns(env);
+  for (const auto& [format, min_columns] : tile_thresholds(calibration.thresholds)) columns.set(format.c_str(), min_columns);
+  return ObjectWriter(env)
+      .set("tileColumns", columns.object())
+      .set("mlaAbsorbedCost", calibration.thresholds.mla_absorbed_cost)
+      .set("mlaExpandsFrom", calibration.mla_expands_from)
+      .set("mlaHistory", kMlaExampleHistory)
+      .object();
+}
+
 Napi::Value calibration_to_js(Napi::Env env, const Call&, Calibration& calibration) {
   return ObjectWriter(env)
       .set("cpuBrand", calibration.cpu_brand)
@@ -48,6 +60,7 @@ Napi::Value calibration_to_js(Napi::Env env, const Call&, Calibration& calibrati
       .set("int8OperationsPerSecond", calibration.int8_operations)
       .set("f32OperationsPerSecond", calibration.f32_operations)
       .set("bf16OperationsPerSecond", calibration.bf16_operations)
+      .set("thresholds", thresholds_to_js(env, calibration))
       .set("milliseconds", calibration.milliseconds)
       .set("bufferBytes", calibration.buffer_bytes)
       .object();

@@ -112,6 +112,12 @@ export interface StreamedExperts {
   waitMs: number               // of those, with nothing left to compute
 }
 
+// From where on one kernel beats another on a machine; of no influence on exact loads.
+export interface Thresholds {
+  tileColumns: Record<string, number>  // by quant_format: columns from which prefill expands tiles, 1 to 128
+  mlaAbsorbedCost: number      // of a multiply-add, against one of expanded attention: 0.25 to 4
+}
+
 // What the machine can do at most, per second; a multiply-add is two operations.
 export interface Calibration {
   cpuBrand: string
@@ -121,6 +127,10 @@ export interface Calibration {
   int8OperationsPerSecond: number
   f32OperationsPerSecond: number
   bf16OperationsPerSecond: number  // 0 where the level has none
+  thresholds: Thresholds & {
+    mlaExpandsFrom: number     // prompt tokens from which DeepSeek-V2's heads expand keys, 0: never,
+    mlaHistory: number         // behind so many cached tokens
+  }
   milliseconds: number         // what measuring took
   bufferBytes: number
 }
@@ -133,6 +143,7 @@ export interface LoadOptions {
   touchWeights?: boolean
   vocabularyOnly?: boolean
   expertMemory?: number        // bytes; experts are read when they are chosen. 0: mapped
+  thresholds?: Thresholds      // formats that are not named keep their default
 }
 
 export interface LoadedModel {
@@ -258,7 +269,7 @@ export interface Addon {
   inspect(path: string, overrides: Record<string, string>): Promise<FileInspection>
   estimate(path: string, seqLen: number, cacheFormat: CacheFormat, overrides: Record<string, string>, expertMemory: number): Promise<MemoryEstimate>
 
-  // All threads for one to a few seconds; threads 0 takes the physical cores.
+  // All threads for a few seconds; threads 0 takes the physical cores.
   calibrate(threads: number, onProgress?: (fraction: number) => void, cancel?: CancelHandle): Promise<Calibration>
 
   loadModel(path: string, options: LoadOptions, onProgress?: (bytesDone: number, bytesTotal: number) => void, cancel?: CancelHandle): Promise<ModelHandle>

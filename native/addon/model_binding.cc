@@ -9,6 +9,7 @@
 #include "addon/promise_task.h"
 #include "base/error.h"
 #include "engine/engine.h"
+#include "engine/thresholds.h"
 
 namespace moebius::addon {
 namespace {
@@ -42,6 +43,19 @@ class LoadEvents final : public EventSource {
   uint64_t bytes_total_ = 0;
 };
 
+// Formats that are not named keep their default.
+KernelThresholds read_thresholds(const Napi::Value& value, const std::string& name) {
+  KernelThresholds thresholds;
+  ObjectReader reader(value, name);
+  ObjectReader columns(reader.value("tileColumns"), name + ".tileColumns");
+  for (const auto& [format, min_columns] : tile_thresholds(thresholds))
+    if (columns.has(format.c_str())) set_tile_threshold(thresholds, format, columns.integer(format.c_str(), 1, kMostTileMinColumns));
+  columns.finish();
+  thresholds.mla_absorbed_cost = reader.number("mlaAbsorbedCost", kLeastAbsorbedCost, kMostAbsorbedCost);
+  reader.finish();
+  return thresholds;
+}
+
 LoadOptions read_load_options(const Napi::Value& value) {
   ObjectReader reader(value, "options");
   LoadOptions options;
@@ -53,6 +67,7 @@ LoadOptions read_load_options(const Napi::Value& value) {
   if (reader.has("expertMemory"))
     options.expert_memory = static_cast<uint64_t>(reader.integer("expertMemory", 0, kMaxExpertMemory));
   if (reader.has("vocabularyOnly")) options.vocabulary_only = reader.boolean("vocabularyOnly");
+  if (reader.has("thresholds")) options.thresholds = read_thresholds(reader.value("thresholds"), "options.thresholds");
   reader.finish();
   return options;
 }

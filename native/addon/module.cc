@@ -9,7 +9,7 @@ namespace moebius::addon {
 namespace {
 
 // Raised with every change of index.d.ts: a stale build must not meet a new wrapper.
-constexpr int kApiVersion = 4;
+constexpr int kApiVersion = 5;
 
 template <Napi::Value (*Function)(const Napi::CallbackInfo&)>
 void add(Napi::Object& exports, const char* name) {

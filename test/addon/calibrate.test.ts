@@ -1,4 +1,7 @@
+import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { Thresholds } from '../../electron/contract'
+import type { ModelHandle } from '../../native/addon'
 import { createEngine, rawAddon } from './support'
 
 describe('calibrate', () => {
@@ -14,6 +17,10 @@ describe('calibrate', () => {
     }
     // On ARM an extension of its own, beside the levels.
     if (peaks.cpuLevel !== 'neon_i8mm') expect(peaks.bf16OperationsPerSecond > 0).toBe(['avx512_bf16', 'amx'].includes(peaks.cpuLevel))
+    const { tileColumns, mlaAbsorbedCost, mlaHistory } = Thresholds.parse(peaks.thresholds)
+    expect(Object.keys(tileColumns)).toEqual(expect.arrayContaining(['F32', 'F16', 'BF16', 'Q4_K', 'Q8_0', 'IQ2_XXS', 'MXFP4', 'NVFP4']))
+    expect(mlaHistory).toBe(4096)
+    expect(mlaAbsorbedCost).toBeGreaterThan(0)
     expect(peaks.durationMs).toBeLessThan(performance.now() - startedAt + 50)
     expect(fractions.at(-1)).toBe(1)
     expect(fractions).toEqual([...fractions].sort((a, b) => a - b))
@@ -35,6 +42,30 @@ describe('calibrate', () => {
     })
     await expect(measuring).rejects.toMatchObject({ code: 'E_CANCELLED' })
     expect(performance.now() - stoppedAt).toBeLessThan(2000)
+  })
+
+  it('gives thresholds that a load takes, and a load refuses those that are none', async () => {
+    const addon = rawAddon()
+    const path = resolve('resources/models/moebius-demo-6m.gguf')
+    const { thresholds } = await addon.calibrate(1)
+    const { tileColumns, mlaAbsorbedCost } = thresholds
+    const load = (given: unknown): Promise<ModelHandle> => new Promise(done => done(addon.loadModel(path, { thresholds: given as Thresholds })))
+    await addon.closeModel(await load({ tileColumns, mlaAbsorbedCost }))
+    await addon.closeModel(await load({ tileColumns: {}, mlaAbsorbedCost: 1 }))
+    for (const [given, message] of [
+      [{ tileColumns: { Q4_K: 0 }, mlaAbsorbedCost: 1 }, 'options.thresholds.tileColumns.Q4_K'],
+      [{ tileColumns: { Q4_K: 129 }, mlaAbsorbedCost: 1 }, '128'],
+      [{ tileColumns: { Q4_K: 2.5 }, mlaAbsorbedCost: 1 }, 'Q4_K'],
+      [{ tileColumns: { Q9_K: 3 }, mlaAbsorbedCost: 1 }, 'Q9_K'],
+      [{ tileColumns: 3, mlaAbsorbedCost: 1 }, 'options.thresholds.tileColumns'],
+      [{ tileColumns: {} }, 'mlaAbsorbedCost'],
+      [{ tileColumns: {}, mlaAbsorbedCost: 5 }, 'mlaAbsorbedCost'],
+      [{ tileColumns: {}, mlaAbsorbedCost: Number.NaN }, 'mlaAbsorbedCost'],
+      [{ tileColumns: {}, mlaAbsorbedCost: 1, mlaHistory: 4096 }, 'mlaHistory'],
+      [7, 'options.thresholds'],
+    ] as const) {
+      await expect(load(given), JSON.stringify(given)).rejects.toMatchObject({ code: 'E_BAD_REQUEST', message: expect.stringContaining(message) as string })
+    }
   })
 
   it('refuses wrong arguments', () => {

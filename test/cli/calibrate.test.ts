@@ -1,9 +1,13 @@
 // Measuring the machine from the command line, and the shares of its limits that bench prints.
-import { resolve } from 'node:path'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createNativeEngine } from '../../electron/engine/native'
 import { findAddon } from '../../electron/engine/native-addon'
 import type { BenchmarkRecord } from '../../electron/services/benchmark'
+import { readCalibration } from '../../electron/services/calibration-store'
+import { openStorage } from '../../electron/services/storage'
 import { cli, json } from './run-cli'
 import { TinyEngine, tinyCard } from './tiny-engine'
 
@@ -18,6 +22,48 @@ describe('moebius calibrate', () => {
     expect(json(await cli(new TinyEngine(), ['calibrate', '--json']))).toMatchObject({ threads: 1, readBytesPerSecond: 2e9, int8OperationsPerSecond: 4e9 })
     expect(await cli(new TinyEngine(), ['calibrate', 'model'])).toMatchObject({ code: 2, out: '' })
     expect(await cli(new TinyEngine(), ['calibrate', '--threads', '0'])).toMatchObject({ code: 2, out: '' })
+  })
+
+  it('writes the thresholds, and keeps them for the loads that follow', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'moebius-calibrate-'))
+    try {
+      const engine = new TinyEngine()
+      const places = { builtInModel: 'm', database: join(folder, 'data', 'moebius.sqlite') }
+      const run = (...argv: string[]): ReturnType<typeof cli> => cli(engine, argv, { places })
+      const demo = resolve('resources/models/moebius-demo-6m.gguf')
+      const thresholds = { tileColumns: { F32: 12, F16: 32, Q4_K: 8, Q6_K: 8, IQ3_S: 5 }, mlaAbsorbedCost: 1.8, mlaExpandsFrom: 78, mlaHistory: 4096 }
+      expect((await run('run', demo, '-p', 'x', '-n', '1', '--json')).code).toBe(0)
+      const text = await run('calibrate')
+      expect(text).toMatchObject({ code: 0, error: '' })
+      expect(text.out).toMatch(/^prefill tiles +from 5 columns: IQ3_S\n +from 8 columns: Q4_K, Q6_K\n +from 12 columns: F32\n +from 32 columns: F16$/m)
+      expect(text.out).toMatch(/^MLA expands keys +from 78 prompt tokens behind 4096, an absorbed multiply-add costs 1\.80$/m)
+      expect((await run('run', demo, '-p', 'x', '-n', '1', '--json')).code).toBe(0)
+      expect((await run('run', demo, '-p', 'x', '-n', '1', '--threads', '3', '--json')).code).toBe(0)
+      expect(engine.loads.map(({ options }) => options?.thresholds)).toEqual([undefined, thresholds, undefined])
+      // The host finds the same row.
+      const db = openStorage(places.database)
+      expect(readCalibration(db, engine, 0)).toMatchObject({ readBytesPerSecond: 2e9, engineVersion: '0', thresholds })
+      db.close()
+      expect(json(await run('calibrate', '-t', '3', '--json'))).toMatchObject({ threads: 3, thresholds })
+      expect((await run('run', demo, '-p', 'x', '-n', '1', '--threads', '3', '--json')).code).toBe(0)
+      expect(engine.loads.at(-1)?.options?.thresholds).toEqual(thresholds)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  it('still tells what it measured when that cannot be kept', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'moebius-calibrate-'))
+    try {
+      const places = { builtInModel: 'm', database: join(folder, 'moebius.sqlite') }
+      writeFileSync(places.database, 'no database at all, but some text that is long enough to be looked at')
+      const text = await cli(new TinyEngine(), ['calibrate'], { places })
+      expect(text.code).toBe(0)
+      expect(text.out).toContain('read bandwidth')
+      expect(text.error).toMatch(/was not kept for later loads: .*database/)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   it.runIf(findAddon() !== undefined)('stops when it is interrupted', async () => {

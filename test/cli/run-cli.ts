@@ -1,5 +1,6 @@
 // Runs a command line in this process and collects what it wrote.
 import type { Engine } from '../../electron/engine/types'
+import { calibrationsIn } from '../../electron/host/cli/calibrations'
 import type { CliContext } from '../../electron/host/cli/command'
 import { findModel, type ModelPlaces } from '../../electron/host/cli/find-model'
 import { runCli } from '../../electron/host/cli/main'
@@ -10,6 +11,7 @@ export async function cli(engine: Engine, argv: readonly string[], options: { st
   const result: CliResult = { code: -1, out: '', error: '' }
   const context: CliContext = {
     engine: () => engine,
+    calibrations: options.places ? calibrationsIn(options.places.database) : { thresholds: () => undefined, keep: () => undefined },
     resolveModel: name => new Promise(resolve => resolve(options.places ? findModel(name, options.places) : name)),
     writeOut: data => { result.out += typeof data === 'string' ? data : Buffer.from(data).toString() },
     writeError: text => { result.error += text },

@@ -84,6 +84,7 @@ export class TinyEngine implements Engine {
     return Promise.resolve({
       cpuBrand: 'Tiny CPU', cpuLevel: 'reference', threads: threads || 1, readBytesPerSecond: 2e9, int8OperationsPerSecond: 4e9,
       f32OperationsPerSecond: 1e9, bf16OperationsPerSecond: 0, durationMs: 5,
+      thresholds: { tileColumns: { F32: 12, F16: 32, Q4_K: 8, Q6_K: 8, IQ3_S: 5 }, mlaAbsorbedCost: 1.8, mlaExpandsFrom: 78, mlaHistory: 4096 },
     })
   }
 

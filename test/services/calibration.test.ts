@@ -36,6 +36,46 @@ test('what is stored but unreadable is measured again', async () => {
   expect((await calibration.get()).readBytesPerSecond).toBe(2e10)
 })
 
+test('a load uses the thresholds of this machine, once they are measured', async () => {
+  const { engine, calibration, models, settings, db } = await openWithModel()
+  await models.load('tiny')
+  await calibration.get()
+  await models.unload('tiny')
+  await models.load('tiny')
+  const measured = { tileColumns: { F32: 16, Q4_K: 5 }, mlaAbsorbedCost: 1.5, mlaExpandsFrom: 98, mlaHistory: 4096 }
+  expect(engine.thresholds).toEqual([undefined, measured])
+  // Those of other threads are another machine's.
+  await models.unload('tiny')
+  settings.update({ threads: 7 })
+  await models.load('tiny')
+  settings.update({ threads: 0 })
+  // Of another version of the engine, too; its limits still hold.
+  const row = String(db.prepare('SELECT value FROM calibration').get()?.value)
+  db.prepare('UPDATE calibration SET value = ?').run(row.replace(/"engineVersion":"[^"]*"/, '"engineVersion":"0.0.0-older"'))
+  await models.unload('tiny')
+  await models.load('tiny')
+  expect(engine.thresholds.slice(2)).toEqual([undefined, undefined])
+  expect(calibration.status().calibration?.readBytesPerSecond).toBe(1e10)
+  expect((await calibration.get()).thresholds?.tileColumns).toEqual({ F32: 16, Q4_K: 6 })
+})
+
+test('limits that were stored before there were thresholds still show, and are measured again when asked for', async () => {
+  const { engine, calibration, db, models } = await openWithModel()
+  const { thresholds, engineVersion, ...old } = await calibration.get()
+  expect(engineVersion).toBe(engine.info().version)
+  expect(thresholds?.mlaAbsorbedCost).toBe(1.5)
+  db.prepare('UPDATE calibration SET value = ?').run(JSON.stringify(old))
+  expect(calibration.stored).toEqual(old)
+  await models.load('tiny')
+  expect(engine.thresholds).toEqual([undefined])
+  expect((await calibration.get()).thresholds?.tileColumns).toEqual({ F32: 16, Q4_K: 6 })
+  // Values that no engine takes are no measurement.
+  for (const broken of [{ tileColumns: { Q4_K: 0 } }, { tileColumns: { Q4_K: 129 } }, { mlaAbsorbedCost: 9 }]) {
+    db.prepare('UPDATE calibration SET value = ?').run(JSON.stringify({ ...old, engineVersion, thresholds: { ...thresholds, ...broken } }))
+    expect(calibration.stored).toBeUndefined()
+  }
+})
+
 test('waits for the answer that runs, and answers wait for it', async () => {
   const { engine, inference, calibration, models } = await openWithModel({ tokenDelayMs: 5, calibrateDelayMs: 50 })
   await models.load('tiny')

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach } from 'vitest'
 import { CalibrationService } from '../../electron/services/calibration'
+import { readCalibration, thresholdsIn } from '../../electron/services/calibration-store'
 import { ChatService } from '../../electron/services/chat'
 import { ConversationService } from '../../electron/services/conversations'
 import { InferenceService } from '../../electron/services/inference'
@@ -52,7 +53,7 @@ export function openWorkplace(options: FakeEngineOptions = {}, folder = temporar
   const log = new LogService()
   const settings = new SettingsService(db)
   const library = new ModelLibrary(db, engine, log)
-  const models = new ModelService(engine, library, settings, log)
+  const models = new ModelService(engine, library, settings, log, 0, () => thresholdsIn(readCalibration(db, engine, settings.value.threads), engine))
   const calibration = new CalibrationService(db, engine, settings, models, log)
   const inference = new InferenceService(models)
   const conversations = new ConversationService(db, settings)

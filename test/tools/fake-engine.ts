@@ -30,6 +30,7 @@ const vocabSize = 100_000
 export class FakeEngine implements Engine {
   readonly loads: string[] = []
   readonly expertMemories: number[] = []
+  readonly thresholds: LoadOptions['thresholds'][] = []  // of each load
   readonly sessions: FakeSession[] = []
   readonly requests: GenerateRequest[] = []
   nClosed = 0
@@ -71,7 +72,7 @@ export class FakeEngine implements Engine {
     })
   }
 
-  async load(path: string, { signal, onProgress, touch, expertMemory = 0, onTouchSkipped }: LoadOptions = {}): Promise<EngineModel> {
+  async load(path: string, { signal, onProgress, touch, expertMemory = 0, thresholds, onTouchSkipped }: LoadOptions = {}): Promise<EngineModel> {
     const { card } = await this.inspect(path)
     if (touch === 'no') onTouchSkipped?.('asked')
     for (let step = 1; step <= 10; step++) {
@@ -81,6 +82,7 @@ export class FakeEngine implements Engine {
     }
     this.loads.push(path)
     this.expertMemories.push(expertMemory)
+    this.thresholds.push(thresholds)
     return new FakeModel(this, card, expertMemory)
   }
 
@@ -99,6 +101,7 @@ export class FakeEngine implements Engine {
     return {
       cpuBrand: 'Fake CPU', cpuLevel: 'fake', threads: threads || 2, durationMs: 10, readBytesPerSecond: times * 1e10,
       int8OperationsPerSecond: 1e12, f32OperationsPerSecond: 1e11, bf16OperationsPerSecond: 0,
+      thresholds: { tileColumns: { F32: 16, Q4_K: 4 + times }, mlaAbsorbedCost: 1.5, mlaExpandsFrom: 98, mlaHistory: 4096 },
     }
   }
 

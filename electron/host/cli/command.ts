@@ -3,12 +3,15 @@
 import { parseArgs } from 'node:util'
 import { WorkbenchError } from '../../contract'
 import type { Engine } from '../../engine/types'
+import type { Calibrations } from './calibrations'
 import { parseSize } from './format'
 
 export interface CliContext {
   engine(): Engine | Promise<Engine>
   // The path of a model's first file. Throws E_MODEL_UNKNOWN with the nearest names.
   resolveModel(name: string): Promise<string>
+  // What was measured of this machine before.
+  calibrations: Calibrations
   writeOut(data: string | Uint8Array): void
   writeError(text: string): void
   readStdin(): Promise<string>

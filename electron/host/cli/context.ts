@@ -3,6 +3,7 @@
 import { writeSync } from 'node:fs'
 import { createNativeEngine } from '../../engine/native'
 import type { Engine } from '../../engine/types'
+import { calibrationsIn } from './calibrations'
 import type { CliContext } from './command'
 import { findModel, type ModelPlaces } from './find-model'
 
@@ -10,6 +11,7 @@ export function processContext(places: ModelPlaces, signal: AbortSignal): CliCon
   let engine: Engine | undefined
   return {
     engine: () => engine ??= createNativeEngine(),
+    calibrations: calibrationsIn(places.database),
     resolveModel: name => new Promise(resolve => resolve(findModel(name, places))),
     writeOut: data => writeAll(1, data),
     writeError: text => writeAll(2, text),

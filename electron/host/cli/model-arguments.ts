@@ -1,7 +1,7 @@
 // What several commands share: loading the model, choosing a length, reading tokens and text.
 import { readFile } from 'node:fs/promises'
 import { WorkbenchError } from '../../contract'
-import type { CacheFormat, EngineModel, LoadOptions, LoadProgress } from '../../engine/types'
+import type { CacheFormat, Engine, EngineModel, LoadOptions, LoadProgress } from '../../engine/types'
 import { type Arguments, type CliContext, UsageError } from './command'
 import { formatBytes } from './format'
 
@@ -13,7 +13,7 @@ export async function withModel<T>(args: Arguments, context: CliContext, work: (
   const load = { ...loadArguments(args, context), ...options }
   const path = await context.resolveModel(args.model())
   const engine = await context.engine()
-  const model = await engine.load(path, load)
+  const model = await engine.load(path, withThresholds(load, engine, context))
   try {
     return await work(model, path)
   } finally {
@@ -34,6 +34,12 @@ export function loadArguments(args: Arguments, context: CliContext): LoadOptions
     },
     ...(context.interactive && { onProgress: progress => context.writeError(loadLine(progress)) }),
   }
+}
+
+// The same load with what was measured of this machine, if it was.
+export function withThresholds(load: LoadOptions, engine: Engine, { calibrations }: CliContext): LoadOptions {
+  const thresholds = calibrations.thresholds(engine, load.threads ?? 0)
+  return { ...load, ...(thresholds && { thresholds }) }
 }
 
 // "loading 34 %, 0.9 of 2.6 GiB, 850 MB/s" over the line before; gone at the end.

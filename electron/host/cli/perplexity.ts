@@ -7,7 +7,7 @@ import {
 } from '../../services/perplexity'
 import { type Arguments, type CliContext, type Command, exitCodes, loadOptions, UsageError } from './command'
 import { formatPairs, toJsonLine } from './format'
-import { loadArguments, readTextArgument, withModel } from './model-arguments'
+import { loadArguments, readTextArgument, withModel, withThresholds } from './model-arguments'
 
 const defaultWindow = 512
 
@@ -101,7 +101,7 @@ async function compareLive(args: Arguments, context: CliContext, model: EngineMo
   const windows = await cutWindows(args, context, model, 2)
   const { maxSeqLen, nChunks } = windows
   const engine = await context.engine()
-  const base = await engine.load(await context.resolveModel(name), { ...loadArguments(args, context), ...(args.flag('base-exact') && { exact: true }) })
+  const base = await engine.load(await context.resolveModel(name), withThresholds({ ...loadArguments(args, context), ...(args.flag('base-exact') && { exact: true }) }, engine, context))
   try {
     checkSameVocabulary(model, base, windows)
     checkWindow(base, maxSeqLen, 2)
