@@ -9,6 +9,8 @@
 #include "kernels/cpu/quantize.inl"
 #ifdef __AVX512BW__
 #include "kernels/cpu/expand_dots512.h"
+#else
+#include "kernels/cpu/expand_grid256.h"
 #endif
 
 namespace moebius::cpu {
@@ -25,7 +27,7 @@ struct PreparedBlock {
   Simd::I codes[Simd::kVectorsPerBlock];
   Simd::Factors factors;
 
-  void load(const uint8_t* p, const Grids& grids) {
+  void load(const uint8_t* p, const uint16_t*, const Grids& grids) {
 #ifdef __AVX512BW__
     if constexpr (DotFormat<Format::kFormat>::kExists) {
       DotFormat<Format::kFormat>::expand(p, codes, factors);
@@ -58,6 +60,35 @@ struct PreparedBlock {
   }
 };
 
+// Indices into a grid that are found before the blocks of a segment are met.
+template <typename Format>
+constexpr int kIndices = 0;
+
+#ifndef __AVX512BW__
+template <typename Format>
+  requires GridBlock<Format::kFormat>::kExists
+constexpr int kIndices<Format> = GridBlock<Format::kFormat>::kIndices;
+
+// Codes that are looked up in a grid only when they are needed. Their signs move to the
+// activations.
+template <typename Format>
+  requires GridBlock<Format::kFormat>::kExists
+struct PreparedBlock<Format> : GridBlock<Format::kFormat> {
+  using Grid = GridBlock<Format::kFormat>;
+
+  template <typename Products>
+  Simd::F add_sum(int s, const ActivationBlock& column, const Products& products, Simd::F sum) const {
+    const auto x = [&](int part) {
+      const Simd::I values = Simd::load_aligned(column.dot_codes + Simd::dot_bytes(s, part));
+      if constexpr (Grid::kHasSigns) return Simd::with_signs(values, Grid::signs(s, part));
+      return values;
+    };
+    const Simd::I dots = Simd::dot_twice(Grid::entries(s, 0), x(0), Grid::entries(s, 1), x(1));
+    return Simd::fma(Simd::to_float(dots), Simd::template spread<Format::kGroup>(products, s), sum);
+  }
+};
+#endif
+
 // Where a block has several sums, two chains hide the latency of the multiply-add.
 struct RowSums {
   static constexpr int kChains = Simd::kSumsPerBlock > 1 ? 2 : 1;
@@ -86,6 +117,12 @@ inline const uint8_t* whole_block(const uint8_t* p, const uint8_t* end, uint8_t*
   return copy;
 }
 
+constexpr int64_t kRowsTogether = 4;  // rows whose sums are taken together
+
+// Four rows meet a segment of the columns before the next, so that it stays in the first cache.
+template <int kColumns>
+constexpr int64_t kSegmentBlocks = 64 / kColumns;
+
 // A run of weight rows on its way through the dots.
 template <typename Format>
 struct Run {
@@ -95,22 +132,22 @@ struct Run {
   const uint8_t* end;
   Grids grids = find_grids();
   alignas(64) uint8_t copy[kStep];
+  alignas(64) uint16_t indices[kSegmentBlocks<1> * kIndices<Format> + 1];  // of a segment's blocks
 
   explicit Run(const WeightRows& rows) : weights(rows), end(rows.data + static_cast<size_t>(rows.n_rows) * rows.row_bytes) {}
 
   const uint8_t* row(int64_t r) const { return weights.data + static_cast<size_t>(r) * weights.row_bytes; }
 
-  void load(const uint8_t* p, PreparedBlock<Format>& block, int64_t ahead = kFetchAhead) {
+  void find_indices(const uint8_t* p, int64_t n_blocks) {
+    if constexpr (kIndices<Format> > 0)
+      for (int64_t b = 0; b < n_blocks; ++b) PreparedBlock<Format>::find_indices(p + b * kStep, indices + b * kIndices<Format>);
+  }
+  // The block at p, number b of the segment.
+  void load(const uint8_t* p, PreparedBlock<Format>& block, int64_t b = 0, int64_t ahead = kFetchAhead) {
     fetch_ahead(p, kStep, ahead);
-    block.load(whole_block<Format>(p, end, copy), grids);
+    block.load(whole_block<Format>(p, end, copy), indices + b * kIndices<Format>, grids);
   }
 };
-
-constexpr int64_t kRowsTogether = 4;  // rows whose sums are taken together
-
-// Four rows meet a segment of the columns before the next, so that it stays in the first cache.
-template <int kColumns>
-constexpr int64_t kSegmentBlocks = 64 / kColumns;
 
 // Where the reading of a run goes on: segment by segment of four rows, then the next four.
 struct Path {
@@ -139,9 +176,10 @@ inline void add_segment(Run<Format>& run, int64_t r, int64_t begin, int64_t end,
       own[c] = sums[c];
     }
   }
+  run.find_indices(p, end - begin);
   for (int64_t b = begin; b < end; ++b, p += Run<Format>::kStep) {
     PreparedBlock<Format> block;
-    run.load(p, block, ahead);
+    run.load(p, block, b - begin, ahead);
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) own[c].add(block, columns[c][b]);
   }

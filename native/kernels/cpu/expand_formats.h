@@ -4,6 +4,7 @@
 #include "kernels/cpu/expand_iq.h"
 #include "kernels/cpu/expand_k.h"
 #include "kernels/cpu/expand_small.h"
+#include "kernels/cpu/grid_tables.h"
 #ifdef __AVX512BW__
 #include "kernels/cpu/expand_grid512.h"
 #endif
@@ -14,18 +15,10 @@ namespace {
 // The tables of the IQ formats, found once per call.
 struct Grids {
   const Codebooks* books;
-#ifdef __AVX512BW__
   const GridTables* tables;
-#endif
 };
 
-inline Grids find_grids() {
-#ifdef __AVX512BW__
-  return {&codebooks(), &grid_tables()};
-#else
-  return {&codebooks()};
-#endif
-}
+inline Grids find_grids() { return {&codebooks(), &grid_tables()}; }
 
 // The codes of 256 weights as the dots want them (signed ones prepared), scales and mins in
 // `out`.

@@ -133,7 +133,15 @@ struct Simd {
     return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), _mm256_set1_epi16(1)));
 #endif
   }
-  // The same for signed codes. With VNNI the caller subtracts kSignedOffset * sum(x);
+  // The dots of two vectors of codes of at most 64.
+  static I dot_twice(I codes_a, I a, I codes_b, I b) {
+#ifdef __AVXVNNI__
+    return dot(dot(zero_int(), codes_a, a), codes_b, b);
+#else
+    return _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(codes_a, a), _mm256_maddubs_epi16(codes_b, b)), _mm256_set1_epi16(1));
+#endif
+  }
+  // dot() for signed codes. With VNNI the caller subtracts kSignedOffset * sum(x);
   // without it the sign moves to the activation, since u8 x s8 pairs would saturate.
   static I dot_signed(I acc, I codes, I x) {
 #ifdef __AVXVNNI__
@@ -142,6 +150,8 @@ struct Simd {
     return dot(acc, _mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes));
 #endif
   }
+  // Values with the signs of others.
+  static I with_signs(I v, I signs) { return _mm256_sign_epi8(v, signs); }
   // Signed codes as dot_signed wants them.
   static __m256i prepare_signed(__m256i codes) {
 #ifdef __AVXVNNI__
