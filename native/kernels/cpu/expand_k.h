@@ -155,34 +155,28 @@ struct BlockFormat<QuantFormat::kTQ1_0> : SuperFormat {
   static constexpr QuantFormat kFormat = QuantFormat::kTQ1_0;
   static constexpr int kBlockBytes = 54;
   static constexpr int kOffset = 1;
-  // ((byte * power mod 256) * 3) >> 8 of every byte.
-  static __m256i digits(__m256i bytes, int power) {
-    const __m256i low_mask = _mm256_set1_epi16(255), factor = _mm256_set1_epi16(static_cast<int16_t>(power));
-    const __m256i three = _mm256_set1_epi16(3);
-    const auto digit = [&](__m256i v) {
-      const __m256i shifted = _mm256_and_si256(_mm256_mullo_epi16(v, factor), low_mask);
-      return _mm256_srli_epi16(_mm256_mullo_epi16(shifted, three), 8);
-    };
-    const __m256i even = digit(_mm256_and_si256(bytes, low_mask)), odd = digit(_mm256_srli_epi16(bytes, 8));
-    return _mm256_or_si256(even, _mm256_slli_epi16(odd, 8));
-  }
-  static __m128i half_digits(__m128i bytes, int power) {
-    return _mm256_castsi256_si128(digits(_mm256_castsi128_si256(bytes), power));
+  // Digits are ((byte * power mod 256) * 3) >> 8, powers of 3. Less 128, a byte is still
+  // multiplied by 3 modulo 256, and the digit is how many of 85 and 170 it exceeds.
+  static __m256i times_3(__m256i v) { return _mm256_add_epi8(_mm256_add_epi8(v, v), v); }
+  static __m256i times_9(__m256i v) { return times_3(times_3(v)); }
+  static __m256i digits(__m256i v) {
+    const __m256i one = _mm256_cmpgt_epi8(v, _mm256_set1_epi8(85 - 128)), two = _mm256_cmpgt_epi8(v, _mm256_set1_epi8(170 - 128));
+    return _mm256_abs_epi8(_mm256_add_epi8(one, two));
   }
   static void expand(const uint8_t* p, const Codebooks&, Expanded& out) {
     const auto* block = reinterpret_cast<const BlockTQ1_0*>(p);
-    constexpr int kPowers[5] = {1, 3, 9, 27, 81};
     out.scales[0] = _mm256_set1_ps(f16_value(&block->d));
-    const __m256i first = load32(block->qs);
-    for (int n = 0; n < 5; ++n) out.codes[n] = digits(first, kPowers[n]);
-    const __m128i second = load16(block->qs + 32);
-    out.codes[5] = _mm256_set_m128i(half_digits(second, 3), half_digits(second, 1));
-    out.codes[6] = _mm256_set_m128i(half_digits(second, 27), half_digits(second, 9));
-    const __m128i last = _mm_set1_epi32(load_as<int32_t>(block->qh));
-    const __m128i last_digits = _mm_setr_epi32(
-        _mm_cvtsi128_si32(half_digits(last, 1)), _mm_cvtsi128_si32(half_digits(last, 3)),
-        _mm_cvtsi128_si32(half_digits(last, 9)), _mm_cvtsi128_si32(half_digits(last, 27)));
-    out.codes[7] = _mm256_set_m128i(last_digits, half_digits(second, 81));
+    const __m256i bias = _mm256_set1_epi8(-128);
+    __m256i first = _mm256_xor_si256(load32(block->qs), bias);
+    for (int n = 0; n < 5; ++n, first = times_3(first)) out.codes[n] = digits(first);
+    // 16 bytes under powers 1 and 3, 9 and 27, 81; then four bytes under 1, 3, 9 and 27.
+    const __m256i second = _mm256_xor_si256(_mm256_broadcastsi128_si256(load16(block->qs + 32)), bias);
+    const __m256i low = _mm256_blend_epi32(second, times_3(second), 0xf0), high = times_9(low);
+    const __m256i last = _mm256_xor_si256(_mm256_set1_epi32(load_as<int32_t>(block->qh)), bias);
+    const __m256i pairs = _mm256_blend_epi32(last, times_3(last), 0xa0), fours = _mm256_blend_epi32(pairs, times_9(pairs), 0xc0);
+    out.codes[5] = digits(low);
+    out.codes[6] = digits(high);
+    out.codes[7] = digits(_mm256_blend_epi32(times_9(high), fours, 0xf0));
   }
 };
 
