@@ -219,6 +219,26 @@ struct DotFormat<QuantFormat::kMXFP4> {
 };
 
 template <>
+struct DotFormat<QuantFormat::kNVFP4> {
+  static constexpr bool kExists = true;
+  using Format = BlockFormat<QuantFormat::kNVFP4>;
+  static void expand(const uint8_t* p, __m512i* codes, Simd::Factors& factors) {
+    const __m512 scales = _mm512_cvtph_ps(Format::halves_of(bytes_of_lanes(Format::scale_codes(p))));
+    factors = Simd::with_offset(_mm512_mul_ps(scales, _mm512_set1_ps(Format::kHalf)), Format::kOffset);
+    // A group is two words: their low nibbles first.
+    static constexpr LaneWords kFirst = lane_words([](int group) { return 2 * group; }), kSecond = lane_words([](int group) { return 2 * group + 1; });
+    const auto two = [](const uint8_t* block) { return _mm512_inserti64x4(widen(load32(block + 4)), load32(block + Format::kBlockBytes + 4), 1); };
+    const __m512i low = two(p), high = two(p + 2 * Format::kBlockBytes);
+    const __m512i first = _mm512_permutex2var_epi32(low, kFirst, high), second = _mm512_permutex2var_epi32(low, kSecond, high);
+    const auto values = [](__m512i words) { return Simd::look_up(kE2m1Codes, _mm512_and_si512(words, splat(15))); };
+    codes[0] = values(first);
+    codes[1] = values(second);
+    codes[2] = values(_mm512_srli_epi32(first, 4));
+    codes[3] = values(_mm512_srli_epi32(second, 4));
+  }
+};
+
+template <>
 struct DotFormat<QuantFormat::kTQ1_0> {
   static constexpr bool kExists = true;
   // Five (of the last four bytes: four) trits a byte, ((byte * power mod 256) * 3) >> 8 each:
