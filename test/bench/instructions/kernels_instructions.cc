@@ -189,7 +189,7 @@ int main() {
 #else
     std::printf("compiler|gcc %d.%d\n", __GNUC__, __GNUC_MINOR__);
 #endif
-    for (const char* format : {"Q4_K", "Q6_K", "Q8_0", "IQ4_XS", "F16"}) matmul_case(bench, format, 1);
+    for (const char* format : {"Q4_K", "Q6_K", "Q8_0", "IQ4_XS", "IQ3_S", "IQ2_XXS", "IQ1_S", "NVFP4", "F16"}) matmul_case(bench, format, 1);
     for (const char* format : {"Q4_K", "Q8_0", "Q2_K"}) matmul_case(bench, format, 48);
     moe_case(bench);
     mla_case(bench);
