@@ -48,6 +48,7 @@ export const calibrationStatus: CalibrationStatus = {
   phase: 'idle', progress: 0,
   calibration: {
     cpuBrand: 'AMD EPYC', cpuLevel: 'avx512', threads: 2, readBytesPerSecond: 23.4e9, int8OperationsPerSecond: 920e9, f32OperationsPerSecond: 230e9,
+    thresholds: { tileColumns: { F32: 16, F16: 48, Q8_0: 24, Q4_K: 10, Q6_K: 16, IQ2_XXS: 5, BF16: 48 }, mlaAbsorbedCost: 1.853, mlaExpandsFrom: 76, mlaHistory: 4096 }, engineVersion: '0.1.0',
     bf16OperationsPerSecond: 0, durationMs: 1600, measuredAt: Date.UTC(2026, 0, 2, 12),
   },
 }

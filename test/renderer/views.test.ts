@@ -12,7 +12,7 @@ import StatusBar from '../../renderer/frame/StatusBar.vue'
 import { useImportStore } from '../../renderer/stores/importing'
 import { useNotificationStore } from '../../renderer/stores/notifications'
 import type { FakeWorkbench } from './fake-workbench'
-import { broken, conversation, demo, stats } from './sample-data'
+import { broken, calibrationStatus, conversation, demo, stats } from './sample-data'
 import { buttonNamed, mountInWindow, startFake, type Mounted } from './support'
 
 let fake: FakeWorkbench
@@ -181,6 +181,14 @@ it('shows what the machine can do at most, and measures it again', async () => {
   expect(text()).toMatch(/Int8 dot products\s*920\s*GOP\/s/)
   expect(text()).not.toContain('BFloat16')
   expect(text()).toContain('AMD EPYC · avx512 · 2 threads')
+  expect(text()).toContain('from 5 to 48 columns, depending on the format')
+  expect(text()).toContain('from about 76 prompt tokens behind 4,096')
+  expect(text()).not.toContain('IQ2_XXS')
+  buttonNamed('By format').click()
+  await flushPromises()
+  const rows = mounted.wrapper.findAll('.thresholds tbody tr').map(row => row.findAll('th, td').map(cell => cell.text()))
+  expect(rows).toEqual([['5', 'IQ2_XXS'], ['10', 'Q4_K'], ['16', 'F32, Q6_K'], ['24', 'Q8_0'], ['48', 'F16, BF16']])
+  expect(text()).toContain('takes 1.85 times as long')
   buttonNamed('Measure again').click()
   await flushPromises()
   expect(fake.calls.at(-1)).toEqual({ method: 'engine.calibrate', params: { again: true } })
@@ -196,6 +204,20 @@ it('shows what the machine can do at most, and measures it again', async () => {
   buttonNamed('Measure again').click()
   await flushPromises()
   expect(text()).toContain('measuring needs 128 MiB of free memory')
+})
+
+it('shows the limits of machines that were measured before there were thresholds', async () => {
+  const { thresholds, ...older } = calibrationStatus.calibration!
+  expect(thresholds).toBeDefined()
+  fake.set('engine.calibration', { phase: 'idle', progress: 0, calibration: older })
+  mounted = await mountInWindow(SettingsView, { path: '/settings' })
+  expect(text()).toMatch(/Memory read\s*23\.4\s*GB\/s/)
+  expect(mounted.wrapper.find('.thresholds').exists()).toBe(false)
+  // Alike for all formats, and keys that are never expanded.
+  fake.set('engine.calibration', { calibration: { ...older, thresholds: { tileColumns: { Q4_K: 1, F16: 1 }, mlaAbsorbedCost: 0.25, mlaExpandsFrom: 0, mlaHistory: 4096 } } })
+  await flushPromises()
+  expect(text()).toContain('from 1 column')
+  expect(text()).toContain('never behind 4,096 tokens')
 })
 
 it('tells a lost connection, its return, and why the host ended', async () => {

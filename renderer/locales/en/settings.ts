@@ -6,6 +6,8 @@ export const settings = {
   cacheFormat: 'Cache format', cacheFormatHint: 'Smaller formats fit longer contexts at some loss of precision.', exact: 'Exact activations', exactHint: 'Computes with full-precision activations: slower, for comparing results.',
 
   calibration: 'Limits of this machine', calibrationText: 'Measured with the engine’s threads and instruction set. Every share of a limit that Moebius shows divides by these.', peakRead: 'Memory read', peakInt8: 'Int8 dot products', peakF32: 'Float multiply-adds', peakBf16: 'BFloat16 dot products',
+  tiles: 'Prefill multiplies in tiles', tilesFrom: 'from 1 column | from {n} columns', tilesFromTo: 'from {least} to {most} columns, depending on the format', mlaKeys: 'MLA expands its keys', mlaFrom: 'from about {n} prompt tokens behind {history}', mlaNever: 'never behind {history} tokens',
+  thresholdDetails: 'By format', thresholdText: 'With fewer columns (tokens that share a matrix), reading the weights row by row is faster. A model that is loaded now uses these values; a loaded one keeps its own.', columns: 'From columns', formats: 'Formats', mlaCost: 'An operation of attention in latent space takes {cost} times as long as one with expanded keys (DeepSeek-V2’s heads).',
   measureAgain: 'Measure again', measuring: 'Measuring: a few seconds on all threads…', measureWaiting: 'Waiting for the running answers to end…', measureFailed: 'The machine was not measured', measuredAt: 'Measured {date} · {device} · {level} · {threads} threads',
 
   defaults: 'New chats', systemPrompt: 'System prompt', systemPromptHint: 'Said to the model at the beginning of each new chat.', temperature: 'Temperature', maxTokens: 'Longest answer', maxTokensHint: 'In tokens. 0 uses what is left of the context.',

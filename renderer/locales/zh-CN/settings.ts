@@ -6,6 +6,8 @@ export const settings = {
   cacheFormat: '缓存格式', cacheFormatHint: '较小的格式可以容纳更长的上下文，但会损失一些精度。', exact: '精确激活', exactHint: '以全精度激活计算：较慢，用于比较结果。',
 
   calibration: '本机极限', calibrationText: '以引擎的线程数和指令集测得。Moebius 显示的各项占比均以这些数值为分母。', peakRead: '内存读取', peakInt8: 'Int8 点积', peakF32: '浮点乘加', peakBf16: 'BFloat16 点积',
+  tiles: '预填充分块相乘', tilesFrom: '{n} 列起', tilesFromTo: '{least} 至 {most} 列起，因格式而异', mlaKeys: 'MLA 展开键', mlaFrom: '在 {history} 个 token 之后，约 {n} 个提示 token 起', mlaNever: '在 {history} 个 token 之后从不展开',
+  thresholdDetails: '按格式查看', thresholdText: '列数（共用同一矩阵的 token 数）较少时，逐行读取权重更快。此后加载的模型使用这些数值；已加载的模型保持原值。', columns: '起始列数', formats: '格式', mlaCost: '潜空间注意力中一次运算的耗时是展开键时的 {cost} 倍（DeepSeek-V2 的注意力头）。',
   measureAgain: '重新测量', measuring: '正在测量：占用全部线程数秒……', measureWaiting: '正在等待进行中的回答结束……', measureFailed: '未能测量本机', measuredAt: '测量于 {date} · {device} · {level} · {threads} 个线程',
 
   defaults: '新对话', systemPrompt: '系统提示词', systemPromptHint: '在每个新对话开始时告诉模型的内容。', temperature: '温度', maxTokens: '回答长度上限', maxTokensHint: '以 token 计。0 表示用完剩余的上下文。',
