@@ -11,6 +11,7 @@ export const BackendInfo = z.object({
   reason: z.string(),      // why not, '' when available
   device: z.string(),
   level: z.string(),       // ISA level or compute capability
+  hasBf16Attention: z.boolean(),
 })
 export type BackendInfo = z.infer<typeof BackendInfo>
 
@@ -111,6 +112,7 @@ export const LoadedModel = z.object({
   // The weights were not read in: as asked, or because they are larger than the memory available.
   touchSkipped: z.enum(['asked', 'memory']).optional(),
   maxSeqLen: z.number(), cacheFormat: z.string(), threads: z.number(), backend: z.string(),
+  bf16Attention: z.boolean(),
   weightsBytes: z.number(),       // in memory, streamed experts as far as they have a place
   loadMs: z.number(),
   experts: StreamedExperts.optional(),  // absent: all weights are mapped
@@ -256,6 +258,9 @@ export const Settings = z.object({
   cacheFormat: z.enum(['f32', 'f16', 'bf16', 'q8_0']),
   threads: z.number().int().min(0).max(1024),  // 0: physical cores
   exact: z.boolean(),                      // float activations
+  // Prompt attention in bfloat16: approximate, so only when asked for. Without effect beside
+  // exact activations and on processors without such dots.
+  bf16Attention: z.boolean(),
   // Bytes for streamed experts by model id; models that are not named are mapped whole.
   expertMemory: z.record(z.string(), z.number().int().min(1).max(2 ** 50)),
   sampling: SamplingSettings,

@@ -73,11 +73,11 @@ class NativeEngine implements Engine {
   }
 
   async load(path: string, options: LoadOptions = {}): Promise<EngineModel> {
-    const { signal, onProgress, threads = 0, exact = false, overrides = {}, vocabularyOnly = false, expertMemory = 0, thresholds } = options
+    const { signal, onProgress, threads = 0, exact = false, bf16Attention = false, overrides = {}, vocabularyOnly = false, expertMemory = 0, thresholds } = options
     const touchWeights = !vocabularyOnly && await this.#wantsTouch(path, options)
     const report = onProgress && loadMeter(onProgress)
     const handle = await withCancel(this.#addon, signal, cancel => awaitNative<ModelHandle>(() => this.#addon.loadModel(
-      path, { threads, exact, overrides, touchWeights, expertMemory, ...(vocabularyOnly && { vocabularyOnly }), ...(thresholds && { thresholds: { tileColumns: thresholds.tileColumns, mlaAbsorbedCost: thresholds.mlaAbsorbedCost } }) }, report, cancel)))
+      path, { threads, exact, bf16Attention, overrides, touchWeights, expertMemory, ...(vocabularyOnly && { vocabularyOnly }), ...(thresholds && { thresholds: { tileColumns: thresholds.tileColumns, mlaAbsorbedCost: thresholds.mlaAbsorbedCost } }) }, report, cancel)))
     return callNative(() => new NativeModel(this.#addon, handle))
   }
 

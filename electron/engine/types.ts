@@ -28,6 +28,7 @@ export type TouchMode = 'auto' | 'yes' | 'no'
 export interface LoadOptions {
   threads?: number           // 0 or absent: physical cores
   exact?: boolean            // float activations
+  bf16Attention?: boolean    // approximate attention of prompts; E_UNSUPPORTED where BackendInfo.hasBf16Attention is false
   overrides?: Record<string, string>
   vocabularyOnly?: boolean   // the tokenizer alone; sessions are refused
   touch?: TouchMode          // absent: auto

@@ -36,6 +36,7 @@ export interface BenchmarkRecord {
   model_n_params: number
   n_threads: number
   type_k: string
+  prompt_attention: 'f32' | 'bf16'  // bf16 is approximate
   n_prompt: number
   n_gen: number
   n_depth: number
@@ -191,7 +192,7 @@ function describe(
     model_size: model.card.fileBytes,
     model_n_params: model.card.parametersTotal,
     n_threads: request.load.threads || info.threads || availableParallelism(),
-    type_k: request.cacheFormat,
+    type_k: request.cacheFormat, prompt_attention: request.load.bf16Attention === true ? 'bf16' : 'f32',
     n_prompt: test.nPrompt, n_gen: test.nGenerate, n_depth: test.depth,
     test_time: new Date().toISOString(),
     avg_ns: mean(samplesNs), stddev_ns: deviation(samplesNs), avg_ts: mean(samplesTs), stddev_ts: deviation(samplesTs),
@@ -248,6 +249,7 @@ export function comparisonText(record: BenchmarkRecord): string {
 
 export function testName(record: BenchmarkRecord): string {
   const together = record.n_sessions > 1 ? `x${record.n_sessions}` : ''
-  const name = record.n_gen > 0 ? `tg${record.n_gen}${together}` : `pp${record.n_prompt}`
+  const arithmetic = record.prompt_attention === 'bf16' ? ' bf16' : ''
+  const name = record.n_gen > 0 ? `tg${record.n_gen}${together}` : `pp${record.n_prompt}${arithmetic}`
   return record.n_depth > 0 ? `${name} @ d${record.n_depth}` : name
 }

@@ -195,7 +195,7 @@ export class ModelService {
     const { id } = entry
     const status: LoadedModel = {
       modelId: id, instanceId: randomUUID(), state: 'loading', progress: 0, maxSeqLen: 0, cacheFormat: this.settings.value.cacheFormat,
-      threads: this.settings.value.threads || this.engine.info().threads, backend: 'cpu', weightsBytes: 0, loadMs: 0,
+      threads: this.settings.value.threads || this.engine.info().threads, backend: 'cpu', bf16Attention: this.usesBf16Attention(), weightsBytes: 0, loadMs: 0,
     }
     const loading: Loading = { status, abort: new AbortController(), waiting: 0, listeners: new Set(), result: Promise.reject(new Error()) }
     loading.result.catch(() => {})
@@ -221,7 +221,7 @@ export class ModelService {
     const { seqLen, weightsBytes, experts } = await this.makeRoom(entry, request, expertMemory)
     const thresholds = this.thresholds()
     const model = await this.engine.load(entry.path, {
-      threads: status.threads, exact: this.settings.value.exact, expertMemory, signal: abort.signal,
+      threads: status.threads, exact: this.settings.value.exact, bf16Attention: status.bf16Attention, expertMemory, signal: abort.signal,
       ...(request.touch && { touch: request.touch }), ...(thresholds && { thresholds }),
       onTouchSkipped: reason => { status.touchSkipped = reason },
       onProgress: progress => this.tellProgress(loading, progress),
@@ -236,6 +236,11 @@ export class ModelService {
     this.instances.set(instance.instanceId, instance)
     this.log.info(`Loaded ${entry.id} in ${Math.round(loadMs)} ms, context ${seqLen}, ${status.threads} threads; ${touchText(status.touchSkipped, touching)}${expertMemory > 0 && experts ? `; ${expertsText(experts)}` : ''}.`)
     return instance
+  }
+
+  private usesBf16Attention(): boolean {
+    const { exact, bf16Attention } = this.settings.value
+    return bf16Attention && !exact && this.engine.info().backends.some(({ id, hasBf16Attention }) => id === 'cpu' && hasBf16Attention)
   }
 
   private tellProgress({ status, listeners }: Loading, { fraction, ...touching }: LoadProgress): void {

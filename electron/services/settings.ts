@@ -11,6 +11,7 @@ export const defaultSettings: Settings = {
   cacheFormat: 'f16',
   threads: 0,
   exact: false,
+  bf16Attention: false,
   expertMemory: {},
   sampling: { temperature: 0.8, samplingTopK: 40, topP: 0.95, minP: 0.05, repeatPenalty: 1, seed: -1, maxTokens: 0, draft: 'auto', draftTokens: 1 },
   systemPrompt: '',

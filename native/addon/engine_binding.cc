@@ -24,6 +24,7 @@ Napi::Value engine_info_js(const Napi::CallbackInfo& info) {
                                          .set("reason", backend.reason)
                                          .set("device", backend.device)
                                          .set("level", backend.level)
+                                         .set("hasBf16Attention", backend.has_bf16_attention)
                                          .object();
                                    }))
       .set("cpuLevels", engine.cpu_levels)

@@ -13,7 +13,7 @@ export type CacheFormat = 'f32' | 'f16' | 'bf16' | 'q8_0'
 export interface EngineInfo {
   version: string
   // reason: why it is not available, or why not at a better level; '' as a rule
-  backends: { id: string, available: boolean, reason: string, device: string, level: string }[]
+  backends: { id: string, available: boolean, reason: string, device: string, level: string, hasBf16Attention: boolean }[]
   cpuLevels: string[]          // worst first
   cpuLevel: string
   cpuBrand: string
@@ -140,6 +140,7 @@ export interface LoadOptions {
   backend?: string
   threads?: number
   exact?: boolean
+  bf16Attention?: boolean      // prompts only; refused where the backend lacks it, and beside exact
   touchWeights?: boolean
   vocabularyOnly?: boolean
   expertMemory?: number        // bytes; experts are read when they are chosen. 0: mapped

@@ -63,6 +63,7 @@ LoadOptions read_load_options(const Napi::Value& value) {
   if (reader.has("backend")) options.backend = reader.string("backend");
   if (reader.has("threads")) options.n_threads = static_cast<int>(reader.integer("threads", 0, 1024));
   if (reader.has("exact")) options.exact = reader.boolean("exact");
+  if (reader.has("bf16Attention")) options.bf16_attention = reader.boolean("bf16Attention");
   if (reader.has("touchWeights")) options.touch_weights = reader.boolean("touchWeights");
   if (reader.has("expertMemory"))
     options.expert_memory = static_cast<uint64_t>(reader.integer("expertMemory", 0, kMaxExpertMemory));

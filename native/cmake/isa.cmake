@@ -1,7 +1,7 @@
 # Compile flags of each ISA level. A level's folder may use its intrinsics freely: nothing
 # in it runs unless the processor's features (or MOEBIUS_ISA) chose the level. The folders of
 # other machines stay out of the build.
-set(isa_x86 avx2 avx_vnni avx512 amx)
+set(isa_x86 avx2 avx_vnni avx512 avx512_bf16 amx)
 set(isa_avx2 -mavx2 -mfma -mf16c -mbmi -mbmi2)
 set(isa_avx_vnni ${isa_avx2} -mavxvnni)
 set(isa_avx512 ${isa_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
@@ -9,10 +9,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 takes the deliberately undefined operands in its own AVX-512 header for a bug.
   list(APPEND isa_avx512 -Wno-maybe-uninitialized -Wno-uninitialized)
 endif()
+set(isa_avx512_bf16 ${isa_avx512} -mavx512bf16)
 if(MINGW)
   # GCC aligns the stack to 16 bytes on Windows but stores vectors there as if to 32
   # (GCC bug 54412): the assembler drops the assumption.
-  foreach(level avx2 avx_vnni avx512)
+  foreach(level avx2 avx_vnni avx512 avx512_bf16)
     list(APPEND isa_${level} -Wa,-muse-unaligned-vector-move)
   endforeach()
 endif()

@@ -29,6 +29,9 @@ struct LoadOptions {
   std::string backend = "cpu";  // Backend::id(), or "cpu:LEVEL" with one of cpu_levels()
   int n_threads = 0;            // 0 = physical cores
   bool exact = false;           // float activations throughout: slower, for comparisons
+  // Operands of prompt attention rounded to bfloat16: faster with long prompts, approximate. Error(kUnsupported)
+  // where the backend has no such dots (Backend::has_bf16_attention), Error(kBadRequest) beside `exact`.
+  bool bf16_attention = false;
   bool touch_weights = true;    // read the weights in while loading, so that the first token is fast
   bool vocabulary_only = false;  // the tokenizer alone, of any file that has one; no sessions
   // Bytes for the routed experts, which are then read from the file when the router chooses

@@ -18,7 +18,7 @@ EngineInfo engine_info() {
   for (const Backend* backend : backends()) {
     const bool available = backend->available();
     info.backends.push_back({backend->id(), available, available ? backend->missing_level_reason() : backend->unavailable_reason(), backend->device_name(),
-                             available ? backend->level() : ""});
+                             available ? backend->level() : "", available && backend->has_bf16_attention()});
   }
   info.cpu_levels = cpu_levels();
   info.cpu_level = cpu_backend().level();

@@ -12,6 +12,7 @@ struct BackendDescription {
   std::string reason;  // why not; when available: why not at a better level, "" as a rule
   std::string device;
   std::string level;   // ISA level or compute capability in use
+  bool has_bf16_attention = false;  // LoadOptions::bf16_attention is possible
 };
 
 struct EngineInfo {

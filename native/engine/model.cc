@@ -57,6 +57,15 @@ void load_network(const GgufModelFile& file, uint64_t expert_memory, Model::Stat
   warn_of_ignored(state.info);
 }
 
+void check_arithmetic(const LoadOptions& options, const Backend& backend) {
+  if (!options.bf16_attention) return;
+  if (options.exact)
+    throw Error(ErrorCode::kBadRequest, "exact activations and attention in bfloat16 exclude each other", "Choose one of the two.");
+  if (!backend.has_bf16_attention())
+    throw Error(ErrorCode::kUnsupported, format_text("the level %s has no bfloat16 dots for attention", backend.level().c_str()),
+                "Load the model without attention in bfloat16.");
+}
+
 }  // namespace
 
 Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -70,9 +79,11 @@ std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
     throw Error(ErrorCode::kUnsupported,
                 format_text("backend %s is not available: %s", options.backend.c_str(),
                             state->backend->unavailable_reason().c_str()));
+  check_arithmetic(options, *state->backend);
   state->exact = options.exact;
   check_thresholds(options.thresholds);
   state->thresholds = options.thresholds;
+  state->bf16_attention = options.bf16_attention;
   state->file = std::make_unique<GgufModelFile>(path, gguf_overrides(options.overrides));
   const GgufModelFile& file = *state->file;
   state->info = describe_file(file);

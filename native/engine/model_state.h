@@ -28,6 +28,7 @@ struct Model::State {
   Backend* backend = nullptr;
   bool exact = false;
   KernelThresholds thresholds;
+  bool bf16_attention = false;
   bool vocabulary_only = false;
 
   std::mutex step_mutex;

@@ -84,6 +84,7 @@ OpContext Model::State::begin_step(Phase phase) {
   op.kernel.phase = phase;
   op.kernel.exact = exact;
   op.kernel.thresholds = &thresholds;
+  op.kernel.bf16_attention = bf16_attention;
   return op;
 }
 

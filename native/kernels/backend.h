@@ -19,6 +19,8 @@ class Backend {
   virtual std::string level() const = 0;          // ISA level or compute capability in use
   // Why a better level of this hardware is not offered; "" when all are.
   virtual std::string missing_level_reason() const { return ""; }
+  // Whether KernelContext::bf16_attention changes anything here.
+  virtual bool has_bf16_attention() const { return false; }
   virtual const KernelTable& kernels() const = 0;  // throws Error(kUnsupported) when unavailable
 };
 

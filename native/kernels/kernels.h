@@ -30,6 +30,8 @@ struct KernelContext {
   Phase phase = Phase::kDecode;
   bool exact = false;  // float activations: nothing is rounded to int8
   const KernelThresholds* thresholds = &kDefaultThresholds;  // never null; not for exact
+  // Operands of prefill attention rounded to bfloat16, where the backend can; not beside `exact`.
+  bool bf16_attention = false;
 
   const KernelThresholds& thresholds_in_use() const { return exact ? kExactThresholds : *thresholds; }
 };

@@ -59,6 +59,7 @@ describe('plain arguments', () => {
     ['options', () => addon.loadModel(demoPath, wrong(null)), "'options' must be an object, got null"],
     ['options.threads', () => addon.loadModel(demoPath, { threads: Number.NaN }), "'options.threads' must be an integer from 0 to 1024, got nan"],
     ['options.exact', () => addon.loadModel(demoPath, wrong({ exact: 'yes' })), "'options.exact' must be a boolean, got a string"],
+    ['options.bf16Attention', () => addon.loadModel(demoPath, wrong({ bf16Attention: 1 })), "'options.bf16Attention' must be a boolean, got 1"],
     ['misspelt option', () => addon.loadModel(demoPath, wrong({ thread: 2 })), "'options' has an unknown property 'thread'"],
     ['onProgress', () => addon.loadModel(demoPath, {}, wrong({})), "'onProgress' must be a function, got an object"],
     ['text', () => addon.encode(model, wrong(Symbol('a')), true, true), "'text' must be a string, got a symbol"],

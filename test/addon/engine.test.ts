@@ -247,4 +247,26 @@ describe('a model', () => {
     }, exact)
     expect([await best(true), await best(false)]).toEqual([greedyCheck.continuation_ids[0], greedyCheck.continuation_ids[0]])
   })
+
+  it('rounds prompt attention where it is asked to and can, and refuses it elsewhere', async () => {
+    const engine = createEngine()
+    const prompt = greedyCheck.prompt_ids
+    const last = async (bf16Attention: boolean): Promise<Float32Array> => {
+      const model = await engine.load(demoPath, { threads: 1, bf16Attention })
+      try {
+        return (await model.createSession({ maxSeqLen: 64, cacheFormat: 'f16' }).logits(prompt)).slice(-model.vocabSize)
+      } finally {
+        await model.close()
+      }
+    }
+    if (!engine.info().backends.some(({ id, hasBf16Attention }) => id === 'cpu' && hasBf16Attention)) {
+      await expect(last(true)).rejects.toMatchObject({ code: 'E_UNSUPPORTED' })
+      return
+    }
+    const [plain, rounded] = [await last(false), await last(true)]
+    const apart = Math.sqrt(plain.reduce((sum, logit, i) => sum + (logit - rounded[i]!) ** 2, 0) / plain.reduce((sum, logit) => sum + logit ** 2, 0))
+    expect(apart).toBeGreaterThan(1e-5)
+    expect(apart).toBeLessThan(0.03)
+    await expect(engine.load(demoPath, { exact: true, bf16Attention: true })).rejects.toMatchObject({ code: 'E_BAD_REQUEST' })
+  })
 })

@@ -10,6 +10,13 @@ import { TinyEngine, tinyCard } from './tiny-engine'
 const demo = resolve('resources/models/moebius-demo-6m.gguf')
 const records = async (engine: Parameters<typeof cli>[0], ...argv: string[]): Promise<BenchmarkRecord[]> => json(await cli(engine, ['bench', ...argv, '--json'])) as BenchmarkRecord[]
 
+it('says of every test whether prompt attention was approximate', async () => {
+  const plain = await records(new TinyEngine(), 'm', '-p', '8', '-n', '4', '-r', '1')
+  expect(plain.map(record => record.prompt_attention)).toEqual(['f32', 'f32'])
+  const table = await cli(new TinyEngine(), ['bench', 'm', '-p', '8', '-n', '4', '-r', '1', '--bf16-attention'])
+  expect(table.out).toMatch(/\| pp8 bf16 \|/)
+})
+
 describe('bench --sessions', () => {
   it('runs each number of sessions in turn with one, and adds their tokens up', async () => {
     const engine = new TinyEngine()

@@ -130,6 +130,9 @@ describe('run', () => {
     const engine = new TinyEngine({ answer: 'ok' })
     await cli(engine, ['run', 'm', '-p', 'x', '--threads', '3', '--exact'])
     expect(engine.loads[0]!.options).toMatchObject({ threads: 3, exact: true })
+    expect(engine.loads[0]!.options).not.toHaveProperty('bf16Attention')
+    await cli(engine, ['run', 'm', '-p', 'x', '--bf16-attention'])
+    expect(engine.loads[1]!.options).toMatchObject({ bf16Attention: true })
   })
 
   it('continues raw text, and stops at length and stop strings', async () => {

@@ -114,7 +114,7 @@ export function createFakeWorkbench(): FakeWorkbench {
     'chat.stop': () => ({}),
     'engine.calibrate': () => states['engine.calibration'].calibration,
     'models.load': ({ modelId }) => {
-      fake.set('engine.status', { loaded: [{ modelId, instanceId: 'i1', state: 'ready', progress: 1, maxSeqLen: 512, cacheFormat: 'f16', threads: 2, backend: 'cpu', weightsBytes: 1e7, loadMs: 84 }] })
+      fake.set('engine.status', { loaded: [{ modelId, instanceId: 'i1', state: 'ready', progress: 1, maxSeqLen: 512, cacheFormat: 'f16', threads: 2, backend: 'cpu', bf16Attention: false, weightsBytes: 1e7, loadMs: 84 }] })
       return { instanceId: 'i1' }
     },
     'models.unload': () => { fake.set('engine.status', { loaded: [] }); return {} },

@@ -3,7 +3,7 @@ import type { CalibrationStatus, Conversation, EngineStatus, Message, ModelCard,
 export const sampling: SamplingSettings = { temperature: 0.8, samplingTopK: 40, topP: 0.95, minP: 0.05, repeatPenalty: 1, seed: -1, maxTokens: 0, draft: 'auto', draftTokens: 1 }
 
 export const settings: Settings = {
-  theme: 'system', locale: 'system', lastModelId: '', maxSeqLen: 0, cacheFormat: 'f16', threads: 0, exact: false, expertMemory: {}, sampling, systemPrompt: '',
+  theme: 'system', locale: 'system', lastModelId: '', maxSeqLen: 0, cacheFormat: 'f16', threads: 0, exact: false, bf16Attention: false, expertMemory: {}, sampling, systemPrompt: '',
   serverPort: 7117, serverEnabled: false, serverRequireToken: true, modelFolders: [], showRoutingStrip: true, reduceMotion: 'system',
 }
 
@@ -56,9 +56,9 @@ export const calibrationStatus: CalibrationStatus = {
 export const engineStatus: EngineStatus = {
   version: '0.1.0',
   backends: [
-    { id: 'cpu', available: true, reason: '', device: 'AMD EPYC 9B14', level: 'avx512-vnni' },
-    { id: 'cuda', available: false, reason: 'libcuda.so.1 was not found: no NVIDIA driver is installed.', device: '', level: '' },
-    { id: 'metal', available: false, reason: 'Metal exists on macOS only.', device: '', level: '' },
+    { id: 'cpu', available: true, reason: '', device: 'AMD EPYC 9B14', level: 'avx512-vnni', hasBf16Attention: true },
+    { id: 'cuda', available: false, reason: 'libcuda.so.1 was not found: no NVIDIA driver is installed.', device: '', level: '', hasBf16Attention: false },
+    { id: 'metal', available: false, reason: 'Metal exists on macOS only.', device: '', level: '', hasBf16Attention: false },
   ],
   cpuLevels: ['avx2', 'avx512', 'avx512-vnni'], threads: 2, loaded: [], memory: { totalBytes: 25e9, availableBytes: 19e9, hostBytes: 9e7 }, tokensPerSecond: 0, activeGenerations: 0,
 }

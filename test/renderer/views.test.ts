@@ -174,6 +174,17 @@ it('changes settings at the host and says why GPUs are unavailable', async () =>
   expect(text()).toContain('Metal exists on macOS only.')
 })
 
+it('offers approximate prompt attention only where the processor has it and activations are not exact', async () => {
+  const toggle = (): Element | null => document.querySelector('[role="switch"][aria-label="Approximate prompt attention (bfloat16)"]')
+  mounted = await mountInWindow(SettingsView, { path: '/settings' })
+  ;(toggle() as HTMLElement).click()
+  await flushPromises()
+  expect(fake.calls.at(-1)).toEqual({ method: 'settings.update', params: { patch: { bf16Attention: true } } })
+  fake.set('settings', { exact: true })
+  await flushPromises()
+  expect(toggle()?.hasAttribute('disabled')).toBe(true)
+})
+
 it('shows what the machine can do at most, and measures it again', async () => {
   mounted = await mountInWindow(SettingsView, { path: '/settings' })
   expect(fake.calls).toContainEqual({ method: 'engine.calibrate', params: { again: false } })
@@ -251,13 +262,13 @@ it('has one clear screen for versions that do not fit', async () => {
 it('sums the machine up in the status bar', async () => {
   mounted = await mountInWindow(StatusBar)
   expect(text()).toContain('No model loaded')
-  fake.set('engine.status', { tokensPerSecond: 221.4, loaded: [{ modelId: demo.id, instanceId: 'i', state: 'loading', progress: 0.42, maxSeqLen: 512, cacheFormat: 'f16', threads: 2, backend: 'cpu', weightsBytes: 1, loadMs: 0 }] })
+  fake.set('engine.status', { tokensPerSecond: 221.4, loaded: [{ modelId: demo.id, instanceId: 'i', state: 'loading', progress: 0.42, maxSeqLen: 512, cacheFormat: 'f16', threads: 2, backend: 'cpu', bf16Attention: false, weightsBytes: 1, loadMs: 0 }] })
   await flushPromises()
   for (const piece of ['Loading Moebius Demo 6M, 42%', 'AMD EPYC 9B14 · avx512-vnni', '17.7 GiB of 23.3 GiB free', '221 tok/s', 'Server off']) expect(text()).toContain(piece)
 })
 
 it('says how far reading a model is, how fast, and when it is not read in', async () => {
-  const loaded = { modelId: demo.id, instanceId: 'i', maxSeqLen: 512, cacheFormat: 'f16', threads: 2, backend: 'cpu', weightsBytes: 1, loadMs: 500 }
+  const loaded = { modelId: demo.id, instanceId: 'i', maxSeqLen: 512, cacheFormat: 'f16', threads: 2, backend: 'cpu', bf16Attention: false, weightsBytes: 1, loadMs: 500 }
   mounted = await mountInWindow(ModelsView, { path: `/models/${demo.id}` })
   fake.set('engine.status', { loaded: [{ ...loaded, state: 'loading', progress: 0.42, touching: { bytesDone: 1.1e9, bytesTotal: 2.6e9, bytesPerSecond: 8.5e8 } }] })
   await flushPromises()

@@ -43,7 +43,7 @@ test('a load uses the thresholds of this machine, once they are measured', async
   await models.unload('tiny')
   await models.load('tiny')
   const measured = { tileColumns: { F32: 16, Q4_K: 5 }, mlaAbsorbedCost: 1.5, mlaExpandsFrom: 98, mlaHistory: 4096 }
-  expect(engine.thresholds).toEqual([undefined, measured])
+  expect(engine.loadOptions.map(({ thresholds }) => thresholds)).toEqual([undefined, measured])
   // Those of other threads are another machine's.
   await models.unload('tiny')
   settings.update({ threads: 7 })
@@ -54,7 +54,7 @@ test('a load uses the thresholds of this machine, once they are measured', async
   db.prepare('UPDATE calibration SET value = ?').run(row.replace(/"engineVersion":"[^"]*"/, '"engineVersion":"0.0.0-older"'))
   await models.unload('tiny')
   await models.load('tiny')
-  expect(engine.thresholds.slice(2)).toEqual([undefined, undefined])
+  expect(engine.loadOptions.slice(2).map(({ thresholds }) => thresholds)).toEqual([undefined, undefined])
   expect(calibration.status().calibration?.readBytesPerSecond).toBe(1e10)
   expect((await calibration.get()).thresholds?.tileColumns).toEqual({ F32: 16, Q4_K: 6 })
 })
@@ -67,7 +67,7 @@ test('limits that were stored before there were thresholds still show, and are m
   db.prepare('UPDATE calibration SET value = ?').run(JSON.stringify(old))
   expect(calibration.stored).toEqual(old)
   await models.load('tiny')
-  expect(engine.thresholds).toEqual([undefined])
+  expect(engine.loadOptions.map(({ thresholds }) => thresholds)).toEqual([undefined])
   expect((await calibration.get()).thresholds?.tileColumns).toEqual({ F32: 16, Q4_K: 6 })
   // Values that no engine takes are no measurement.
   for (const broken of [{ tileColumns: { Q4_K: 0 } }, { tileColumns: { Q4_K: 129 } }, { mlaAbsorbedCost: 9 }]) {

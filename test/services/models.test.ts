@@ -27,6 +27,24 @@ test('loads with progress, once for all who ask, and unloads', async () => {
   expect(await codeOf(models.load('nothing'))).toBe('E_MODEL_UNKNOWN')
 })
 
+test('approximate prompt attention is passed on only where it can be, and shown', async () => {
+  const { engine, models, settings } = await openWithModel({})
+  const loaded = async (): Promise<[boolean | undefined, boolean | undefined]> => {
+    await models.unload('tiny').catch(() => {})
+    await models.load('tiny')
+    return [engine.loadOptions.at(-1)?.bf16Attention, models.status().loaded[0]?.bf16Attention]
+  }
+  expect(await loaded()).toEqual([false, false])
+  settings.update({ bf16Attention: true })
+  expect(await loaded()).toEqual([true, true])
+  settings.update({ exact: true })
+  expect(await loaded()).toEqual([false, false])
+  settings.update({ exact: false })
+  const info = engine.info()
+  engine.info = () => ({ ...info, backends: info.backends.map(backend => ({ ...backend, hasBf16Attention: false })) })
+  expect(await loaded()).toEqual([false, false])
+})
+
 // A restarted host may be asked before its library has looked at the file again.
 test('keeps to the length of the model when the library has no card of it yet', async () => {
   const { models, library } = await openWithModel({ maxSeqLen: 20 })

@@ -29,8 +29,7 @@ const vocabSize = 100_000
 
 export class FakeEngine implements Engine {
   readonly loads: string[] = []
-  readonly expertMemories: number[] = []
-  readonly thresholds: LoadOptions['thresholds'][] = []  // of each load
+  readonly loadOptions: LoadOptions[] = []
   readonly sessions: FakeSession[] = []
   readonly requests: GenerateRequest[] = []
   nClosed = 0
@@ -42,7 +41,7 @@ export class FakeEngine implements Engine {
   constructor(readonly options: FakeEngineOptions = {}) { Object.assign(this.memoryNow, options.memory) }
 
   info(): EngineInfo {
-    return { version: '0.0.0-fake', backends: [{ id: 'cpu', available: true, reason: '', device: 'Fake CPU', level: 'fake' }], cpuLevels: ['fake'], threads: 2, cpuLevel: 'fake' }
+    return { version: '0.0.0-fake', backends: [{ id: 'cpu', available: true, reason: '', device: 'Fake CPU', level: 'fake', hasBf16Attention: true }], cpuLevels: ['fake'], threads: 2, cpuLevel: 'fake' }
   }
 
   async inspect(path: string): Promise<GgufInspection> {
@@ -72,7 +71,8 @@ export class FakeEngine implements Engine {
     })
   }
 
-  async load(path: string, { signal, onProgress, touch, expertMemory = 0, thresholds, onTouchSkipped }: LoadOptions = {}): Promise<EngineModel> {
+  async load(path: string, options: LoadOptions = {}): Promise<EngineModel> {
+    const { signal, onProgress, touch, expertMemory = 0, onTouchSkipped } = options
     const { card } = await this.inspect(path)
     if (touch === 'no') onTouchSkipped?.('asked')
     for (let step = 1; step <= 10; step++) {
@@ -81,8 +81,7 @@ export class FakeEngine implements Engine {
       onProgress?.({ fraction: step / 10, bytesDone: step * 100, bytesTotal: 1000, bytesPerSecond: 5e8 })
     }
     this.loads.push(path)
-    this.expertMemories.push(expertMemory)
-    this.thresholds.push(thresholds)
+    this.loadOptions.push(options)
     return new FakeModel(this, card, expertMemory)
   }
 

@@ -50,6 +50,7 @@ const commonOptions: readonly OptionSpec[] = [
 export const loadOptions: readonly OptionSpec[] = [
   { name: 'threads', value: 'N', help: 'Threads of the engine (default: physical cores)' },
   { name: 'exact', help: 'Keep activations in float: slower, bit-reproducible against the reference' },
+  { name: 'bf16-attention', help: 'Round the operands of prompt attention to bfloat16: faster with long prompts, approximate' },
   { name: 'expert-memory', value: 'SIZE', help: 'Read the routed experts from the file when they are chosen and keep SIZE of them in memory, such as 8GiB; the answer is the same bit for bit' },
   { name: 'touch', value: 'auto|yes|no', help: 'Read the weights in before the work starts; auto: when they fit into memory (default auto)' },
 ]

@@ -27,7 +27,8 @@ export function loadArguments(args: Arguments, context: CliContext): LoadOptions
   const expertMemory = args.size('expert-memory')
   const touch = args.choice('touch', ['auto', 'yes', 'no'], 'auto')
   return {
-    ...(threads !== undefined && { threads }), ...(args.flag('exact') && { exact: true }), touch, signal: context.signal,
+    ...(threads !== undefined && { threads }), ...(args.flag('exact') && { exact: true }),
+    ...(args.flag('bf16-attention') && { bf16Attention: true }), touch, signal: context.signal,
     ...(expertMemory !== undefined && { expertMemory }),
     onTouchSkipped: reason => {
       if (reason === 'memory') context.writeError('The model is larger than the memory available: its weights are read when they are used (--touch yes reads them in first, --expert-memory streams the experts of a mixture).\n')

@@ -20,7 +20,7 @@ export const perplexityCommand: Command = {
     { name: 'ctx', value: 'N', help: `Window length in tokens (default ${defaultWindow})` },
     { name: 'chunks', value: 'N', help: 'Use only the first N windows' },
     { name: 'base', value: 'MODEL', help: 'Compare with this model, both running side by side: nothing is rounded, a model differs from itself by 0' },
-    { name: 'base-exact', help: 'Keep the activations of that model in float, whatever --exact says of the other' },
+    { name: 'base-exact', help: 'Keep the activations of that model in float, whatever --exact says of the other; --bf16-attention never applies to it' },
     { name: 'save-logits', value: 'FILE', help: 'Store log-probabilities as the base of later --kld runs (llama.cpp\'s format)' },
     { name: 'kld', value: 'FILE', help: 'Compare with stored log-probabilities; text and window come from that file' },
     ...loadOptions,
@@ -101,7 +101,7 @@ async function compareLive(args: Arguments, context: CliContext, model: EngineMo
   const windows = await cutWindows(args, context, model, 2)
   const { maxSeqLen, nChunks } = windows
   const engine = await context.engine()
-  const base = await engine.load(await context.resolveModel(name), withThresholds({ ...loadArguments(args, context), ...(args.flag('base-exact') && { exact: true }) }, engine, context))
+  const base = await engine.load(await context.resolveModel(name), withThresholds({ ...loadArguments(args, context), bf16Attention: false, ...(args.flag('base-exact') && { exact: true }) }, engine, context))
   try {
     checkSameVocabulary(model, base, windows)
     checkWindow(base, maxSeqLen, 2)

@@ -49,6 +49,7 @@ struct WorkerBuffers {
   QueryColumns columns;
   int64_t loaded = -1;  // the job whose queries they are
   float *rows, *keys, *values, *row_buffer;
+  uint16_t *key_pairs, *value_pairs;  // in bfloat16, instead of keys and values
 };
 
 class SharedHeadAttention {
@@ -59,13 +60,16 @@ class SharedHeadAttention {
     rows_per_job_ = context.phase == Phase::kDecode ? 1 : std::max<int64_t>(1, kPrefillColumns / most_heads_);
     key_stride_ = round_up(shape.key_dim, 32);
     value_stride_ = round_up(shape.value_dim, 32);
+    in_bf16_ = in_bf16(ops, context);
     buffers_ = scratch_.take<WorkerBuffers>(worker_count(context));
     for (int w = 0; w < worker_count(context); ++w) {
-      buffers_[w].columns = QueryColumns::take(scratch_, most_heads_ * rows_per_job_, shape.key_dim, shape.value_dim);
+      buffers_[w].columns = QueryColumns::take(scratch_, most_heads_ * rows_per_job_, shape.key_dim, shape.value_dim, in_bf16_);
       buffers_[w].rows = scratch_.take<float>(key_stride_ * kKeyTile);
       buffers_[w].keys = scratch_.take<float>(key_stride_ * kKeyTile);
       buffers_[w].values = shape.values_in_keys ? nullptr : scratch_.take<float>(value_stride_ * kKeyTile);
       buffers_[w].row_buffer = scratch_.take<float>(std::max(shape.keys.row_elements, shape.values.row_elements));
+      buffers_[w].key_pairs = in_bf16_ ? scratch_.take<uint16_t>(key_stride_ * kKeyTile) : nullptr;
+      buffers_[w].value_pairs = in_bf16_ ? scratch_.take<uint16_t>(value_stride_ * kKeyTile) : nullptr;
     }
   }
 
@@ -147,6 +151,7 @@ class SharedHeadAttention {
         columns.positions[columns.n] = job.span->n_past + r;
         fetch(job.span->first_row + r, h, columns.q + columns.n++ * shape_.key_dim);
       }
+    columns.round_queries(ops_);
   }
 
   void attend(const Job& job, int64_t begin, int64_t end, const WorkerBuffers& buffers, QueryColumns& columns) const {
@@ -165,16 +170,32 @@ class SharedHeadAttention {
     for (int64_t tile = std::max(begin, first_tile(shape_.rule, lowest)); tile < std::min(end, end_tile(highest)); ++tile) {
       if (by_rows) {
         attend_rows(ops_, shape_.rule, tile, keys, values, columns);
+      } else if (in_bf16_) {
+        attend_tile(ops_, shape_.rule, tile, tile_in_pairs(keys, values, tile, buffers), columns);
       } else if (shape_.values_in_keys) {
         load_key_rows(ops_, keys, tile, key_stride_, buffers.row_buffer, buffers.rows);
         ops_.transpose_keys(buffers.rows, key_stride_, key_stride_, buffers.keys);
-        attend_tile(ops_, shape_.rule, tile, {buffers.keys, buffers.rows, key_stride_, {&keys, nullptr, tile + 1}}, columns);
+        attend_tile(ops_, shape_.rule, tile, {buffers.keys, buffers.rows, nullptr, nullptr, key_stride_, {&keys, nullptr, tile + 1}}, columns);
       } else {
         load_key_columns(ops_, keys, tile, buffers.row_buffer, buffers.rows, buffers.keys);
         load_key_rows(ops_, values, tile, value_stride_, buffers.row_buffer, buffers.values);
-        attend_tile(ops_, shape_.rule, tile, {buffers.keys, buffers.values, value_stride_, {&keys, &values, tile + 1}}, columns);
+        attend_tile(ops_, shape_.rule, tile, {buffers.keys, buffers.values, nullptr, nullptr, value_stride_, {&keys, &values, tile + 1}}, columns);
       }
     }
+  }
+
+  KeyTileView tile_in_pairs(const CacheRows& keys, const CacheRows& values, int64_t tile, const WorkerBuffers& buffers) const {
+    float* value_floats = shape_.values_in_keys ? buffers.rows : buffers.values;
+    load_key_columns(ops_, keys, tile, buffers.row_buffer, buffers.rows, buffers.keys);
+    ops_.bf16.pair_rows(buffers.keys, kKeyTile, key_stride_, kKeyTile, buffers.key_pairs);
+    load_key_rows(ops_, values, tile, value_stride_, buffers.row_buffer, value_floats);
+    ops_.bf16.pair_rows(value_floats, value_stride_, kKeyTile, value_stride_, buffers.value_pairs);
+    KeyTileView view;
+    view.key_pairs = buffers.key_pairs;
+    view.value_pairs = buffers.value_pairs;
+    view.value_row_stride = value_stride_;
+    view.next = {&keys, shape_.values_in_keys ? nullptr : &values, tile + 1};
+    return view;
   }
 
   float* output_row(const AttentionSpan& span, int64_t row, int64_t head, float* out) const {
@@ -213,6 +234,7 @@ class SharedHeadAttention {
   StepScratch scratch_;
   SharedHeads shape_;
   int64_t most_heads_ = 0, heads_per_job_ = 0, rows_per_job_ = 0, key_stride_ = 0, value_stride_ = 0;
+  bool in_bf16_ = false;
   WorkerBuffers* buffers_ = nullptr;
 };
 

@@ -24,6 +24,21 @@ struct PanelProduct {
   bool accumulate = false;
 };
 
+// The same with operands in bfloat16, two k side by side:
+// c[i * c_stride + j] (+)= sum_k w[(k / 2 * w_stride + j) * 2 + k % 2] * x[i * x_i + k]
+// for k in 0 .. 2 n_pairs - 1. w_stride in pairs, x_i in elements, c_stride in floats.
+struct PairPanelProduct {
+  const uint16_t* w = nullptr;
+  int64_t w_stride = 0;
+  int64_t n_pairs = 0;
+  const uint16_t* x = nullptr;
+  int64_t x_i = 0;
+  int n_columns = 0;
+  float* c = nullptr;
+  int64_t c_stride = 0;
+  bool accumulate = false;
+};
+
 // Elements [offset, offset + n) of up to 32 cache rows; both multiples of 32.
 struct CacheTile {
   const uint8_t* rows = nullptr;

@@ -21,6 +21,7 @@ class CpuBackend : public Backend {
   std::string device_name() const override { return device_name_; }
   std::string level() const override { return cpu::level_name(level_); }
   std::string missing_level_reason() const override { return cpu::missing_level_reason(); }
+  bool has_bf16_attention() const override { return cpu::has_bf16_attention(level_); }
   const KernelTable& kernels() const override { return table_; }
 
  private:

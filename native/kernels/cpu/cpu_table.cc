@@ -50,8 +50,8 @@ KernelTable kernel_table(Level level) {
 #ifdef MOEBIUS_X86_LEVELS
     case Level::kAvx2: return table_of<avx2_ops>();
     case Level::kAvxVnni: return table_of<avx_vnni_ops>();
-    case Level::kAvx512:
-    case Level::kAvx512Bf16: return table_of<avx512_ops>();
+    case Level::kAvx512: return table_of<avx512_ops>();
+    case Level::kAvx512Bf16: return table_of<avx512_bf16_ops>();
     case Level::kAmx: return table_of<amx_ops>();
 #ifdef MOEBIUS_AMX_MODEL
     case Level::kAmxModel: return table_of<amx_model_ops>();
@@ -64,6 +64,17 @@ KernelTable kernel_table(Level level) {
 #endif
     default: return reference_backend().kernels();
   }
+}
+
+bool has_bf16_attention(Level level) {
+#ifdef MOEBIUS_X86_LEVELS
+  return level == Level::kAvx512Bf16 || level == Level::kAmx;
+#elif defined(MOEBIUS_ARM_LEVELS)
+  return level == Level::kNeonI8mm && neon_i8mm_ops().bf16.multiply_panel != nullptr;
+#else
+  (void)level;
+  return false;
+#endif
 }
 
 }  // namespace moebius::cpu

@@ -9,5 +9,6 @@ namespace moebius::cpu {
 
 // Plain loops for kReference; call only for supported levels.
 KernelTable kernel_table(Level);
+bool has_bf16_attention(Level);
 
 }  // namespace moebius::cpu

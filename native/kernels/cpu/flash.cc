@@ -6,7 +6,7 @@
 
 namespace moebius::cpu {
 
-QueryColumns QueryColumns::take(StepScratch& scratch, int64_t max_columns, int64_t key_dim, int64_t value_dim) {
+QueryColumns QueryColumns::take(StepScratch& scratch, int64_t max_columns, int64_t key_dim, int64_t value_dim, bool in_bf16) {
   QueryColumns columns;
   columns.key_dim = key_dim;
   columns.value_stride = round_up(value_dim, kKeyTile);
@@ -15,7 +15,15 @@ QueryColumns QueryColumns::take(StepScratch& scratch, int64_t max_columns, int64
   columns.states = scratch.take<SoftmaxState>(max_columns);
   columns.out = scratch.take<float>(max_columns * columns.value_stride);
   columns.scores = scratch.take<float>(std::max<int64_t>(max_columns, kPanelColumns) * kKeyTile);
+  if (!in_bf16) return columns;
+  columns.q16_stride = round_up(key_dim, 32);
+  columns.q16 = scratch.take<uint16_t>(max_columns * columns.q16_stride);
+  columns.weights16 = scratch.take<uint16_t>(kPanelColumns * kKeyTile);
   return columns;
+}
+
+void QueryColumns::round_queries(const LevelOps& ops) {
+  for (int64_t i = 0; in_bf16() && i < n; ++i) ops.bf16.round_row(q + i * key_dim, key_dim, q16 + i * q16_stride);
 }
 
 void QueryColumns::reset() {
@@ -66,6 +74,27 @@ void fetch_part(const UpcomingTile& next, int64_t part, int64_t n_parts) {
   if (next.values != nullptr) fetch_rows(*next.values, next.tile, part, n_parts);
 }
 
+// Scores of `count` columns from `begin` on against the keys of a tile.
+void score_tile(const LevelOps& ops, const KeyTileView& view, const QueryColumns& columns, int64_t begin, int count) {
+  if (columns.in_bf16())
+    ops.bf16.multiply_panel({view.key_pairs, kKeyTile, (columns.key_dim + 1) / 2, columns.q16 + begin * columns.q16_stride,
+                             columns.q16_stride, count, columns.scores, kKeyTile, false});
+  else
+    ops.multiply_panel({view.keys, kKeyTile, columns.key_dim, columns.q + begin * columns.key_dim, 1, columns.key_dim, count,
+                        columns.scores, kKeyTile, false});
+}
+
+// Elements [d, d + 32) of the values, weighted, into the results of the columns.
+void add_tile_values(const LevelOps& ops, const KeyTileView& view, const QueryColumns& columns, int64_t begin, int count, int64_t d) {
+  float* out = columns.out + begin * columns.value_stride + d;
+  if (columns.in_bf16())
+    ops.bf16.multiply_panel({view.value_pairs + 2 * d, view.value_row_stride, kKeyTile / 2, columns.weights16, kKeyTile, count,
+                             out, columns.value_stride, true});
+  else
+    ops.multiply_panel({view.values + d, view.value_row_stride, kKeyTile, columns.scores, 1, kKeyTile, count, out,
+                        columns.value_stride, true});
+}
+
 }  // namespace
 
 void attend_tile(const LevelOps& ops, const AttentionRule& rule, int64_t tile, const KeyTileView& view,
@@ -84,17 +113,16 @@ void attend_tile(const LevelOps& ops, const AttentionRule& rule, int64_t tile, c
     }
     if (!any) continue;
     float* scores = columns.scores;
-    ops.multiply_panel({view.keys, kKeyTile, columns.key_dim, columns.q + begin * columns.key_dim, 1, columns.key_dim, count,
-                        scores, kKeyTile, false});
+    score_tile(ops, view, columns, begin, count);
     fetch_part(view.next, part++, n_parts);
     for (int i = 0; i < count; ++i) {
       const float correction = ops.softmax_tile(scores + i * kKeyTile, rule.scale, rule.softcap, ranges[i].first,
                                                 ranges[i].end, columns.states[begin + i]);
       if (correction != 1.0f) ops.scale_row(columns.out + (begin + i) * columns.value_stride, correction, columns.value_stride);
     }
+    for (int i = 0; columns.in_bf16() && i < count; ++i) ops.bf16.round_row(scores + i * kKeyTile, kKeyTile, columns.weights16 + i * kKeyTile);
     for (int64_t d = 0; d < columns.value_stride; d += kKeyTile) {
-      ops.multiply_panel({view.values + d, view.value_row_stride, kKeyTile, scores, 1, kKeyTile, count,
-                          columns.out + begin * columns.value_stride + d, columns.value_stride, true});
+      add_tile_values(ops, view, columns, begin, count, d);
       fetch_part(view.next, part++, n_parts);
     }
   }

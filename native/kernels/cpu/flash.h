@@ -25,8 +25,15 @@ struct QueryColumns {
   SoftmaxState* states = nullptr; // [n]
   float* out = nullptr;           // [n, value_stride]
   float* scores = nullptr;        // [n (at least 6), 32]
+  // In bfloat16, where that is asked for: the queries [n, q16_stride] (zero behind key_dim) and
+  // the weights [6, 32] of the columns in hand.
+  int64_t q16_stride = 0;
+  uint16_t* q16 = nullptr;
+  uint16_t* weights16 = nullptr;
 
-  static QueryColumns take(StepScratch&, int64_t max_columns, int64_t key_dim, int64_t value_dim);
+  static QueryColumns take(StepScratch&, int64_t max_columns, int64_t key_dim, int64_t value_dim, bool in_bf16);
+  bool in_bf16() const { return q16 != nullptr; }
+  void round_queries(const LevelOps&);
   void reset();
 };
 
@@ -47,10 +54,13 @@ struct UpcomingTile {
   int64_t tile = 0;
 };
 
-// Keys of one tile as [key_dim, 32] and values as [32, stride].
+// Keys of one tile as [key_dim, 32] and values as [32, stride]; for columns in bfloat16 as pairs,
+// [(key_dim + 1) / 2, 32, 2] and [16, stride, 2].
 struct KeyTileView {
   const float* keys = nullptr;
   const float* values = nullptr;
+  const uint16_t* key_pairs = nullptr;
+  const uint16_t* value_pairs = nullptr;
   int64_t value_row_stride = 0;
   UpcomingTile next;  // fetched on the way
 };
@@ -81,5 +91,10 @@ void merge_parts(const LevelOps&, const PartialResult* parts, int64_t n_parts, c
 void load_key_rows(const LevelOps&, const CacheRows&, int64_t tile, int64_t stride, float* buffer, float* out);
 // As [round_up(n, 32), 32]; rows: [32, round_up(n, 32)] floats for what has to be turned in two steps.
 void load_key_columns(const LevelOps&, const CacheRows&, int64_t tile, float* buffer, float* rows, float* out);
+// Whether attention of this call computes in bfloat16. Not in decode: few queries would not pay
+// for turning the cache rows into pairs.
+inline bool in_bf16(const LevelOps& ops, const KernelContext& context) {
+  return context.bf16_attention && !context.exact && context.phase == Phase::kPrefill && ops.bf16.multiply_panel != nullptr;
+}
 
 }  // namespace moebius::cpu

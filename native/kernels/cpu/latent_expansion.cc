@@ -16,6 +16,9 @@ void for_column_groups(int64_t n, const Body& body) {
   for (int64_t g = 0; g < n_groups; ++g) body(n * g / n_groups, n * (g + 1) / n_groups - n * g / n_groups);
 }
 
+// Tiles whose projections share one expansion of the weights.
+constexpr int64_t kSpanTiles = kSpanColumns / kKeyTile;
+
 void decode_row(const Matrix& weights, int64_t row, float* to) {
   quant_format_info(weights.format).dequantize_row(weights.row(row), to, weights.n_in);
   if (weights.matrix_scales == nullptr) return;
@@ -41,6 +44,10 @@ LatentExpansion::LatentExpansion(const LevelOps& ops, KernelContext& context, St
   k_weights_ = scratch.take<float>(n_workers * rank_ * nope_);
   transposed_ = scratch.take<float>(n_workers * std::max<int64_t>(rank_, kKeyTile * kKeyTile));
   prepare_latents();
+  if (in_bf16(ops, context)) {
+    span_keys_ = scratch.take<float>(n_workers * kSpanTiles * key_dim_ * kKeyTile);
+    span_values_ = scratch.take<float>(n_workers * kSpanTiles * value_stride_ * kKeyTile);
+  }
   if (!codes_) {
     v_weights_ = scratch.take<float>(n_workers * rank_ * value_stride_);
     return;
@@ -69,21 +76,40 @@ void LatentExpansion::prepare_latents() {
   });
 }
 
-void LatentExpansion::run(int64_t first_head, int64_t n_heads, float* keys, float* values) {
-  const int64_t key_elements = n_tiles_ * key_dim_ * kKeyTile, value_elements = n_tiles_ * value_stride_ * kKeyTile;
+void LatentExpansion::run(int64_t first_head, int64_t n_heads, const ExpandedHeads& out) {
+  const int64_t key_elements = key_dim_ * kKeyTile, value_elements = value_stride_ * kKeyTile, pair_elements = round_up(key_dim_, 2) * kKeyTile;
   for_chunks(context_, n_heads, 1, [&](int64_t begin, int64_t end, int worker) {
     for (int64_t slot = begin; slot < end; ++slot) {
       decode_head(worker, first_head + slot);
-      float *to_keys = keys + slot * key_elements, *to_values = values + slot * value_elements;
-      if (codes_) {
-        transpose_to_codes(worker);
-        expand_codes(worker, first_head + slot, to_keys, to_values);
-      } else {
-        expand_floats(worker, 0, n_tiles_, to_keys, to_values);
+      if (codes_) transpose_to_codes(worker);
+      for (int64_t tile = 0; tile < n_tiles_; tile += kSpanTiles) {
+        const Span span{first_head + slot, tile, std::min(n_tiles_, tile + kSpanTiles)};
+        const int64_t at = slot * n_tiles_ + tile;
+        if (out.key_pairs == nullptr) {
+          expand_span(worker, span, out.keys + at * key_elements, out.values + at * value_elements);
+          continue;
+        }
+        float *keys = span_keys_ + worker * kSpanTiles * key_elements, *values = span_values_ + worker * kSpanTiles * value_elements;
+        expand_span(worker, span, keys, values);
+        pair_span(span, keys, values, out.key_pairs + at * pair_elements, out.value_pairs + at * value_elements);
       }
-      copy_rope(to_keys);
     }
   });
+}
+
+void LatentExpansion::expand_span(int worker, const Span& span, float* keys, float* values) {
+  if (codes_)
+    expand_codes(worker, span, keys, values);
+  else
+    expand_floats(worker, span, keys, values);
+  copy_rope(span, keys);
+}
+
+void LatentExpansion::pair_span(const Span& span, const float* keys, const float* values, uint16_t* key_pairs, uint16_t* value_pairs) const {
+  for (int64_t tile = 0; tile < span.end_tile - span.first_tile; ++tile) {
+    ops_.bf16.pair_rows(keys + tile * key_dim_ * kKeyTile, kKeyTile, key_dim_, kKeyTile, key_pairs + tile * round_up(key_dim_, 2) * kKeyTile);
+    ops_.bf16.pair_rows(values + tile * value_stride_ * kKeyTile, value_stride_, kKeyTile, value_stride_, value_pairs + tile * value_stride_ * kKeyTile);
+  }
 }
 
 // k_b of a head as [rank, nope]; for floats also v_b as [rank, value_stride].
@@ -129,50 +155,47 @@ void LatentExpansion::transpose_to_codes(int worker) {
   }
 }
 
-void LatentExpansion::expand_codes(int worker, int64_t head, float* keys, float* values) {
-  const Matrix k = coded_k(worker), v = v_b_.slice(head);
+void LatentExpansion::expand_codes(int worker, const Span& span, float* keys, float* values) {
+  const Matrix k = coded_k(worker), v = v_b_.slice(span.head);
   float *c = products_ + worker * kSpanColumns * kTileRows, *turned = transposed_ + worker * std::max<int64_t>(rank_, kKeyTile * kKeyTile);
-  for (int64_t first = 0; first < latents_.n; first += kSpanColumns) {
-    const int64_t n = std::min(kSpanColumns, latents_.n - first);
-    for (int64_t row = 0; row < nope_; row += kTileRows) {
-      const int64_t n_rows = std::min(kTileRows, nope_ - row);
-      multiply_rows(ops_, context_, k, row, n_rows, latents_, first, n, nullptr, buffers_.of_worker(worker), c);
-      for (int64_t i = 0; i < n; i += kKeyTile) {
-        ops_.transpose_keys(c + i * kTileRows, kTileRows, kTileRows, turned);
-        std::copy_n(turned, n_rows * kKeyTile, keys + (first + i) / kKeyTile * key_dim_ * kKeyTile + row * kKeyTile);
-      }
+  const int64_t first = span.first_tile * kKeyTile, n = (span.end_tile - span.first_tile) * kKeyTile;
+  for (int64_t row = 0; row < nope_; row += kTileRows) {
+    const int64_t n_rows = std::min(kTileRows, nope_ - row);
+    multiply_rows(ops_, context_, k, row, n_rows, latents_, first, n, nullptr, buffers_.of_worker(worker), c);
+    for (int64_t i = 0; i < n; i += kKeyTile) {
+      ops_.transpose_keys(c + i * kTileRows, kTileRows, kTileRows, turned);
+      std::copy_n(turned, n_rows * kKeyTile, keys + i / kKeyTile * key_dim_ * kKeyTile + row * kKeyTile);
     }
-    for (int64_t row = 0; row < shape_.v_head_dim; row += kTileRows) {
-      const int64_t n_rows = std::min(kTileRows, shape_.v_head_dim - row);
-      multiply_rows(ops_, context_, v, row, n_rows, latents_, first, n, nullptr, buffers_.of_worker(worker), c);
-      for (int64_t i = 0; i < n; ++i) {
-        float* to = values + (first + i) * value_stride_ + row;
-        std::copy_n(c + i * kTileRows, n_rows, to);
-        std::fill(to + n_rows, to + kTileRows, 0.0f);
-      }
+  }
+  for (int64_t row = 0; row < shape_.v_head_dim; row += kTileRows) {
+    const int64_t n_rows = std::min(kTileRows, shape_.v_head_dim - row);
+    multiply_rows(ops_, context_, v, row, n_rows, latents_, first, n, nullptr, buffers_.of_worker(worker), c);
+    for (int64_t i = 0; i < n; ++i) {
+      float* to = values + i * value_stride_ + row;
+      std::copy_n(c + i * kTileRows, n_rows, to);
+      std::fill(to + n_rows, to + kTileRows, 0.0f);
     }
   }
 }
 
-void LatentExpansion::expand_floats(int worker, int64_t first_tile, int64_t end_tile, float* keys, float* values) {
+void LatentExpansion::expand_floats(int worker, const Span& span, float* keys, float* values) {
   const float *k = k_weights_ + worker * rank_ * nope_, *v = v_weights_ + worker * rank_ * value_stride_;
-  for (int64_t tile = first_tile; tile < end_tile; ++tile) {
+  for (int64_t tile = span.first_tile; tile < span.end_tile; ++tile, keys += key_dim_ * kKeyTile, values += value_stride_ * kKeyTile) {
     const float *latents = latent_columns(tile), *rows = latent_rows(tile);
-    float *to_keys = keys + tile * key_dim_ * kKeyTile, *to_values = values + tile * value_stride_ * kKeyTile;
     for_column_groups(nope_, [&](int64_t j, int64_t n) {
-      ops_.multiply_panel({latents, kKeyTile, rank_, k + j, nope_, 1, static_cast<int>(n), to_keys + j * kKeyTile, kKeyTile, false});
+      ops_.multiply_panel({latents, kKeyTile, rank_, k + j, nope_, 1, static_cast<int>(n), keys + j * kKeyTile, kKeyTile, false});
     });
     for (int64_t d = 0; d < value_stride_; d += kKeyTile)
       for_column_groups(kKeyTile, [&](int64_t key, int64_t n) {
         ops_.multiply_panel({v + d, value_stride_, rank_, rows + key * row_stride_, 1, row_stride_, static_cast<int>(n),
-                             to_values + key * value_stride_ + d, value_stride_, false});
+                             values + key * value_stride_ + d, value_stride_, false});
       });
   }
 }
 
-void LatentExpansion::copy_rope(float* keys) const {
-  for (int64_t tile = 0; tile < n_tiles_; ++tile)
-    std::copy_n(latent_columns(tile) + rank_ * kKeyTile, shape_.qk_rope_head_dim * kKeyTile, keys + (tile * key_dim_ + nope_) * kKeyTile);
+void LatentExpansion::copy_rope(const Span& span, float* keys) const {
+  for (int64_t tile = span.first_tile; tile < span.end_tile; ++tile, keys += key_dim_ * kKeyTile)
+    std::copy_n(latent_columns(tile) + rank_ * kKeyTile, shape_.qk_rope_head_dim * kKeyTile, keys + nope_ * kKeyTile);
 }
 
 }  // namespace moebius::cpu

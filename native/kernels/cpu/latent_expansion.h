@@ -8,23 +8,36 @@
 
 namespace moebius::cpu {
 
+// Where a slice of heads goes: keys [heads, tiles, key_dim, 32] and values [heads, tiles, 32,
+// value_stride] as floats, or as pairs in bfloat16, [heads, tiles, (key_dim + 1) / 2, 32, 2] and
+// [heads, tiles, 16, value_stride, 2].
+struct ExpandedHeads {
+  float *keys = nullptr, *values = nullptr;
+  uint16_t *key_pairs = nullptr, *value_pairs = nullptr;
+};
+
 class LatentExpansion {
  public:
   // Takes its memory from `scratch`, which must outlive it.
   LatentExpansion(const LevelOps&, KernelContext&, StepScratch& scratch, const MlaShape&, const Matrix& k_b,
                   const Matrix& v_b, const AttentionSpan&);
 
-  // Heads [first_head, first_head + n_heads) into keys [n_heads, tiles, key_dim, 32] and
-  // values [n_heads, tiles, 32, value_stride].
-  void run(int64_t first_head, int64_t n_heads, float* keys, float* values);
+  // Heads [first_head, first_head + n_heads).
+  void run(int64_t first_head, int64_t n_heads, const ExpandedHeads& out);
 
  private:
   void prepare_latents();
   void decode_head(int worker, int64_t head);
   void transpose_to_codes(int worker);
-  void expand_codes(int worker, int64_t head, float* keys, float* values);
-  void expand_floats(int worker, int64_t first_tile, int64_t end_tile, float* keys, float* values);
-  void copy_rope(float* keys) const;
+  // Tiles of one head; keys and values are those of the first of them.
+  struct Span {
+    int64_t head, first_tile, end_tile;
+  };
+  void expand_span(int worker, const Span&, float* keys, float* values);
+  void expand_codes(int worker, const Span&, float* keys, float* values);
+  void expand_floats(int worker, const Span&, float* keys, float* values);
+  void copy_rope(const Span&, float* keys) const;
+  void pair_span(const Span&, const float* keys, const float* values, uint16_t* key_pairs, uint16_t* value_pairs) const;
   Matrix coded_k(int worker) const;
   float* latent_rows(int64_t tile) const { return rows_ + tile * kKeyTile * row_stride_; }
   float* latent_columns(int64_t tile) const { return columns_ + tile * kKeyTile * row_stride_; }
@@ -46,6 +59,7 @@ class LatentExpansion {
   float* products_ = nullptr;                   // [workers, kSpanColumns, 32]
   float* transposed_ = nullptr;                 // [workers, max(rank, 32 * 32)]
   ActivationBlock* rounded_ = nullptr;          // [workers, blocks of rank]
+  float *span_keys_ = nullptr, *span_values_ = nullptr;  // [workers] spans before they are paired
 };
 
 }  // namespace moebius::cpu

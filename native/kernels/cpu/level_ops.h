@@ -68,6 +68,16 @@ struct ExactProducts {
   void (*multiply_panel)(const PanelProduct&) = nullptr;
 };
 
+// Attention in bfloat16 (attention_bf16.inl): operands are rounded, sums stay f32. Null where
+// the processor has no such dot.
+struct Bf16Products {
+  // n elements, then zeros up to a multiple of 32.
+  void (*round_row)(const float* x, int64_t n, uint16_t* out) = nullptr;
+  // out [(n_rows + 1) / 2, n, 2] from rows [n_rows, stride]; n is a multiple of 32.
+  void (*pair_rows)(const float* rows, int64_t stride, int64_t n_rows, int64_t n, uint16_t* out) = nullptr;
+  void (*multiply_panel)(const PairPanelProduct&) = nullptr;
+};
+
 struct LevelOps {
   DotRows dot_rows[kMaxFormats] = {};             // quantised formats
   FloatDotRows float_dot_rows[kMaxFormats] = {};  // kF32, kF16, kBF16
@@ -115,6 +125,7 @@ struct LevelOps {
   void (*load_cache_tile)(const CacheTile&, float* out, int64_t stride) = nullptr;
   void (*load_cache_tile_transposed)(const CacheTile&, float* out) = nullptr;
   ExactProducts exact;
+  Bf16Products bf16;
   // y += factor * x
   void (*add_scaled)(float* y, float factor, const float* x, int64_t n) = nullptr;
 };
@@ -123,6 +134,7 @@ struct LevelOps {
 const LevelOps& avx2_ops();
 const LevelOps& avx_vnni_ops();
 const LevelOps& avx512_ops();
+const LevelOps& avx512_bf16_ops();
 const LevelOps& amx_ops();
 const LevelOps& amx_model_ops();  // in builds with tests
 #endif

@@ -19,13 +19,20 @@ class ExpandedAttention {
     key_dim_ = shape.qk_nope_head_dim + shape.qk_rope_head_dim;
     value_stride_ = round_up(shape.v_head_dim, kKeyTile);
     n_tiles_ = end_tile(span.n_past + span.n_rows - 1);
-    const int64_t head_bytes = n_tiles_ * kKeyTile * (key_dim_ + value_stride_) * 4;
+    const bool pairs = in_bf16(ops, context);
+    const int64_t head_bytes = n_tiles_ * kKeyTile * (key_dim_ + value_stride_) * (pairs ? 2 : 4);
     slice_heads_ = std::clamp<int64_t>(kSliceBytes / head_bytes, 1, shape.n_heads);
-    keys_ = scratch_.take<float>(slice_heads_ * n_tiles_ * key_tile_elements());
-    values_ = scratch_.take<float>(slice_heads_ * n_tiles_ * value_tile_elements());
+    const int64_t n_slice = slice_heads_ * n_tiles_;
+    if (pairs) {
+      heads_.key_pairs = scratch_.take<uint16_t>(n_slice * pair_tile_elements());
+      heads_.value_pairs = scratch_.take<uint16_t>(n_slice * value_tile_elements());
+    } else {
+      heads_.keys = scratch_.take<float>(n_slice * key_tile_elements());
+      heads_.values = scratch_.take<float>(n_slice * value_tile_elements());
+    }
     const int n_workers = worker_count(context);
     queries_ = scratch_.take<QueryColumns>(n_workers);
-    for (int w = 0; w < n_workers; ++w) queries_[w] = QueryColumns::take(scratch_, kQueryRows, key_dim_, shape.v_head_dim);
+    for (int w = 0; w < n_workers; ++w) queries_[w] = QueryColumns::take(scratch_, kQueryRows, key_dim_, shape.v_head_dim, pairs);
   }
 
   void run(const float* q, float* out) {
@@ -34,10 +41,25 @@ class ExpandedAttention {
 
  private:
   int64_t key_tile_elements() const { return key_dim_ * kKeyTile; }
+  int64_t pair_tile_elements() const { return round_up(key_dim_, 2) * kKeyTile; }
   int64_t value_tile_elements() const { return value_stride_ * kKeyTile; }
 
+  KeyTileView tile_of(int64_t slot, int64_t tile) const {
+    const int64_t at = slot * n_tiles_ + tile;
+    KeyTileView view;
+    view.value_row_stride = value_stride_;
+    if (heads_.key_pairs != nullptr) {
+      view.key_pairs = heads_.key_pairs + at * pair_tile_elements();
+      view.value_pairs = heads_.value_pairs + at * value_tile_elements();
+    } else {
+      view.keys = heads_.keys + at * key_tile_elements();
+      view.values = heads_.values + at * value_tile_elements();
+    }
+    return view;
+  }
+
   void run_slice(int64_t first_head, int64_t n_heads, const float* q, float* out) {
-    expansion_.run(first_head, n_heads, keys_, values_);
+    expansion_.run(first_head, n_heads, heads_);
     const int64_t row_jobs = (span_.n_rows + kQueryRows - 1) / kQueryRows;
     for_chunks(context_, n_heads * row_jobs, 1, [&](int64_t begin, int64_t end, int worker) {
       for (int64_t job = begin; job < end; ++job)
@@ -52,10 +74,9 @@ class ExpandedAttention {
       columns.positions[i] = span_.n_past + first_row + i;
       std::copy_n(q + ((span_.first_row + first_row + i) * shape_.n_heads + head) * key_dim_, key_dim_, columns.q + i * key_dim_);
     }
+    columns.round_queries(ops_);
     columns.reset();
-    for (int64_t tile = 0; tile < end_tile(columns.positions[columns.n - 1]); ++tile)
-      attend_tile(ops_, rule, tile, {keys_ + (slot * n_tiles_ + tile) * key_tile_elements(),
-                                     values_ + (slot * n_tiles_ + tile) * value_tile_elements(), value_stride_, {}}, columns);
+    for (int64_t tile = 0; tile < end_tile(columns.positions[columns.n - 1]); ++tile) attend_tile(ops_, rule, tile, tile_of(slot, tile), columns);
     for (int64_t i = 0; i < columns.n; ++i) {
       const PartialResult part{columns.states + i, columns.out + i * value_stride_};
       merge_parts(ops_, &part, 1, nullptr, shape_.v_head_dim,
@@ -70,8 +91,8 @@ class ExpandedAttention {
   const AttentionSpan& span_;
   LatentExpansion expansion_;
   int64_t key_dim_ = 0, value_stride_ = 0, n_tiles_ = 0, slice_heads_ = 0;
-  float *keys_ = nullptr, *values_ = nullptr;  // [slice, tiles, key_dim, 32] and [slice, tiles, 32, value_stride]
-  QueryColumns* queries_ = nullptr;            // one per worker
+  ExpandedHeads heads_;              // of one slice
+  QueryColumns* queries_ = nullptr;  // one per worker
 };
 
 }  // namespace

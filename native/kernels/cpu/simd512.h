@@ -8,7 +8,9 @@
 
 #include "kernels/cpu/activations.h"
 
+#ifndef MOEBIUS_LEVEL
 #define MOEBIUS_LEVEL avx512
+#endif
 
 namespace moebius::cpu {
 namespace {

@@ -4,7 +4,7 @@ export const models = {
   demoTitle: 'A tiny demonstration', demoText: 'This model was trained for Moebius so that the first start has something real to run: 6 million parameters with the full DeepSeek-V3 structure. It writes simple stories and small sums, is often wrong, and knows nothing of the world.',
 
   load: 'Load', unload: 'Unload', chat: 'Chat', cancelLoad: 'Cancel loading', reveal: 'Show in folder', copyPath: 'Copy path', remove: 'Take off the list', more: 'More actions', loadingProgress: 'Loading, {percent}', loadAnyway: 'Load anyway',
-  loadedIn: 'Loaded in {time} with a context of {seqLen} tokens, {threads} threads, cache {cacheFormat}',
+  loadedIn: 'Loaded in {time} with a context of {seqLen} tokens, {threads} threads, cache {cacheFormat}', bf16Attention: 'Approximate: prompt attention in bfloat16.',
   readWhenUsed: 'The weights are larger than the memory available: they are read when they are used.',
 
   tabs: 'About this model', overview: 'Overview', metadata: 'Metadata', tensors: 'Tensors', template: 'Chat template',

@@ -4,6 +4,7 @@ export const settings = {
 
   engine: 'Engine', engineHint: 'Applies when a model is loaded the next time.', threads: 'Threads', threadsHint: '0 uses the {n} physical cores.', context: 'Context length', contextHint: 'In tokens. 0 takes the model’s own length, as far as memory allows.',
   cacheFormat: 'Cache format', cacheFormatHint: 'Smaller formats fit longer contexts at some loss of precision.', exact: 'Exact activations', exactHint: 'Computes with full-precision activations: slower, for comparing results.',
+  bf16Attention: 'Approximate prompt attention (bfloat16)', bf16AttentionHint: 'Long prompts are read faster; queries, keys and values are rounded to 8 bits. Writing the answer rounds nothing. Without effect with exact activations.', bf16AttentionMissing: 'This processor has no bfloat16 dot products.',
 
   calibration: 'Limits of this machine', calibrationText: 'Measured with the engine’s threads and instruction set. Every share of a limit that Moebius shows divides by these.', peakRead: 'Memory read', peakInt8: 'Int8 dot products', peakF32: 'Float multiply-adds', peakBf16: 'BFloat16 dot products',
   tiles: 'Prefill multiplies in tiles', tilesFrom: 'from 1 column | from {n} columns', tilesFromTo: 'from {least} to {most} columns, depending on the format', mlaKeys: 'MLA expands its keys', mlaFrom: 'from about {n} prompt tokens behind {history}', mlaNever: 'never behind {history} tokens',

@@ -4,7 +4,7 @@ export const models = {
   demoTitle: '小型演示模型', demoText: '此模型专为 Moebius 训练，让首次启动就有真实的模型可运行：600 万参数，具备完整的 DeepSeek-V3 结构。它会写简单的故事和小算术题，经常出错，对世界一无所知。',
 
   load: '加载', unload: '卸载', chat: '聊天', cancelLoad: '取消加载', reveal: '在文件夹中显示', copyPath: '复制路径', remove: '从列表移除', more: '更多操作', loadingProgress: '正在加载，{percent}', loadAnyway: '仍然加载',
-  loadedIn: '加载用时 {time}，上下文 {seqLen} 个 token，{threads} 个线程，缓存 {cacheFormat}',
+  loadedIn: '加载用时 {time}，上下文 {seqLen} 个 token，{threads} 个线程，缓存 {cacheFormat}', bf16Attention: '近似：提示词注意力使用 bfloat16。',
   readWhenUsed: '权重大于可用内存：将在使用时读取。',
 
   tabs: '关于此模型', overview: '概览', metadata: '元数据', tensors: '张量', template: '聊天模板',

@@ -4,6 +4,7 @@ export const settings = {
 
   engine: '引擎', engineHint: '下次加载模型时生效。', threads: '线程数', threadsHint: '0 表示使用全部 {n} 个物理核心。', context: '上下文长度', contextHint: '以 token 计。0 表示采用模型自身的长度，以内存允许为限。',
   cacheFormat: '缓存格式', cacheFormatHint: '较小的格式可以容纳更长的上下文，但会损失一些精度。', exact: '精确激活', exactHint: '以全精度激活计算：较慢，用于比较结果。',
+  bf16Attention: '近似的提示词注意力（bfloat16）', bf16AttentionHint: '更快地读取长提示词；查询、键和值会舍入到 8 位。生成回答时不做舍入。启用精确激活时不起作用。', bf16AttentionMissing: '此处理器没有 bfloat16 点积指令。',
 
   calibration: '本机极限', calibrationText: '以引擎的线程数和指令集测得。Moebius 显示的各项占比均以这些数值为分母。', peakRead: '内存读取', peakInt8: 'Int8 点积', peakF32: '浮点乘加', peakBf16: 'BFloat16 点积',
   tiles: '预填充分块相乘', tilesFrom: '{n} 列起', tilesFromTo: '{least} 至 {most} 列起，因格式而异', mlaKeys: 'MLA 展开键', mlaFrom: '在 {history} 个 token 之后，约 {n} 个提示 token 起', mlaNever: '在 {history} 个 token 之后从不展开',

@@ -24,6 +24,7 @@ struct Call {
   Phase phase = Phase::kDecode;
   ThreadPool* pool = nullptr;
   bool exact = false;
+  bool bf16 = false;
 };
 
 struct GqaCase {
@@ -53,6 +54,8 @@ struct GqaCase {
     context.scratch = &scratch;
     context.phase = call.phase;
     context.pool = call.pool;
+    context.exact = call.exact;
+    context.bf16_attention = call.bf16;
     if (count < 0) count = n_rows - first;
     const AttentionSpan span{0, count, n_past + first, keys.data(), values.data()};
     std::vector<float> out(static_cast<size_t>(count * shape.n_heads * shape.value_dim), -1.0f);
@@ -99,6 +102,7 @@ struct MlaCase {
     context.phase = call.phase;
     context.pool = call.pool;
     context.exact = call.exact;
+    context.bf16_attention = call.bf16;
     const AttentionSpan one = span();
     std::vector<float> out(static_cast<size_t>(n_rows * shape.n_heads * shape.v_head_dim), -1.0f);
     kernels.mla_expanded_attention(context, shape, k_b.view, v_b.view, q.data(), &one, 1, out.data());
@@ -111,7 +115,7 @@ struct MlaCase {
     context.scratch = &scratch;
     context.phase = call.phase;
     context.pool = call.pool;
-    context.exact = true;
+    context.exact = true;  // the projections, whatever the attention between them does
     if (count < 0) count = n_rows - first;
     const int64_t h = shape.n_heads, head_dim = shape.qk_nope_head_dim + shape.qk_rope_head_dim, rank = shape.kv_lora_rank;
     std::vector<float> latent(static_cast<size_t>(count * h * rank)), rope, out_latent(latent.size()), out(static_cast<size_t>(count * h * shape.v_head_dim));
@@ -120,11 +124,29 @@ struct MlaCase {
     for (int64_t i = 0; i < count * h; ++i)
       rope.insert(rope.end(), from + i * head_dim + shape.qk_nope_head_dim, from + (i + 1) * head_dim);
     const AttentionSpan one{0, count, n_past + first, rows.data(), nullptr};
+    context.exact = call.exact;
+    context.bf16_attention = call.bf16;
     kernels.mla_absorbed_attention(context, shape, latent.data(), rope.data(), &one, 1, out_latent.data());
+    context.exact = true;
     kernels.matmul_heads(context, v_b.view, out_latent.data(), count, h * rank, rank, out.data(), h * shape.v_head_dim, shape.v_head_dim);
     return out;
   }
 };
+
+std::vector<std::string> bf16_levels() {
+  std::vector<std::string> levels;
+  for (const std::string& level : fast_levels())
+    if (cpu_backend_at(level).has_bf16_attention()) levels.push_back(level);
+  return levels;
+}
+
+// Eight bits of mantissa leave a relative error of up to 2^-9 in every operand. The lower limit
+// shows that the operands were rounded.
+void check_rounded(const std::string& what, const std::vector<float>& actual, const std::vector<float>& expected) {
+  const double error = nmse(actual, expected);
+  check_below(what, error, 4e-5);
+  check_below(what + " not rounded", 1e-8, error);
+}
 
 }  // namespace
 
@@ -245,5 +267,69 @@ TEST(spans_of_several_sequences_share_one_call) {
     const auto second = b.run(kernels);
     expected.insert(expected.end(), second.begin(), second.end());
     CHECK(identical(out, expected));
+  }
+}
+
+TEST(prefill_attention_in_bfloat16_rounds_its_operands_and_nothing_else) {
+  const Call call{Phase::kPrefill, nullptr, /*exact=*/false, /*bf16=*/true};
+  for (const std::string& level : bf16_levels()) {
+    const KernelTable& kernels = cpu_backend_at(level).kernels();
+    for (CacheFormat format : kCacheFormats)
+      for (int64_t past : {0, 1, 31, 64, 65, 1000}) {
+        const std::string what = level + " past " + std::to_string(past);
+        const GqaCase gqa(8, 2, 64, 96, format, past, 7), odd(6, 2, 79, 48, format == CacheFormat::kQ8_0 ? CacheFormat::kF16 : format, past, 7);
+        for (const GqaCase* c : {&gqa, &odd}) check_rounded("gqa " + what, c->run(kernels, call), c->run(reference_backend().kernels()));
+        const MlaCase mla(4, 64, 32, 16, 48, format, QuantFormat::kF32, past, 7), uneven(3, 48, 21, 16, 40, format, QuantFormat::kF32, past, 7);
+        for (const MlaCase* c : {&mla, &uneven}) {
+          const auto expected = c->expanded(reference_backend().kernels());
+          check_rounded("absorbed " + what, c->absorbed(kernels, call), expected);
+          check_rounded("expanded " + what, c->expanded(kernels, call), expected);
+        }
+      }
+  }
+}
+
+TEST(attention_in_bfloat16_respects_windows_sinks_and_soft_caps) {
+  const std::vector<float> sinks = {-2, 0, 3, 8};
+  for (const std::string& level : bf16_levels())
+    for (int64_t window : {0, 1, 33})
+      for (float softcap : {0.0f, 2.5f}) {
+        GqaCase c(4, 2, 32, 32, CacheFormat::kF16, 200, 37);
+        c.shape.window = window;
+        c.shape.score_softcap = softcap;
+        c.shape.sinks = sinks.data();
+        check_rounded(level, c.run(cpu_backend_at(level).kernels(), {Phase::kPrefill, nullptr, false, true}), c.run(reference_backend().kernels()));
+      }
+}
+
+TEST(attention_in_bfloat16_does_not_depend_on_threads) {
+  ThreadPool two(2), three(3);
+  const GqaCase c(8, 2, 64, 64, CacheFormat::kF16, 250, 9);
+  const MlaCase mla(8, 64, 32, 16, 32, CacheFormat::kQ8_0, QuantFormat::kQ8_0, 250, 9);
+  for (const std::string& level : bf16_levels()) {
+    const KernelTable& kernels = cpu_backend_at(level).kernels();
+    const Call alone{Phase::kPrefill, nullptr, false, true};
+    for (ThreadPool* pool : {&two, &three}) {
+      const Call shared{Phase::kPrefill, pool, false, true};
+      CHECK(identical(c.run(kernels, shared), c.run(kernels, alone)));
+      CHECK(identical(mla.absorbed(kernels, shared), mla.absorbed(kernels, alone)));
+      CHECK(identical(mla.expanded(kernels, shared), mla.expanded(kernels, alone)));
+    }
+  }
+}
+
+TEST(decode_exact_mode_and_levels_without_bfloat16_dots_do_not_round) {
+  const GqaCase c(8, 2, 64, 64, CacheFormat::kF16, 100, 5);
+  const MlaCase mla(4, 64, 32, 16, 48, CacheFormat::kF16, QuantFormat::kF32, 100, 5);
+  for (const std::string& level : fast_levels()) {
+    const KernelTable& kernels = cpu_backend_at(level).kernels();
+    for (bool exact : {false, true})
+      for (Phase phase : {Phase::kDecode, Phase::kPrefill}) {
+        if (phase == Phase::kPrefill && !exact && cpu_backend_at(level).has_bf16_attention()) continue;
+        const Call with{phase, nullptr, exact, true}, without{phase, nullptr, exact, false};
+        CHECK(identical(c.run(kernels, with), c.run(kernels, without)));
+        CHECK(identical(mla.absorbed(kernels, with), mla.absorbed(kernels, without)));
+        CHECK(identical(mla.expanded(kernels, with), mla.expanded(kernels, without)));
+      }
   }
 }

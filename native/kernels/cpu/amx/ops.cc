@@ -5,7 +5,7 @@
 namespace moebius::cpu {
 
 const LevelOps& amx_ops() {
-  static const LevelOps table = amx_level_ops<TileRegisters, Simd, avx512_ops>();
+  static const LevelOps table = amx_level_ops<TileRegisters, Simd, avx512_bf16_ops>();
   return table;
 }
 
