@@ -59,8 +59,9 @@ int64_t feed_forward_bytes(const ModelInfo& info, const KernelSizes& sizes, int6
   const bool has_whole_group = n_groups == 1 || n_groups > info.n_routed_experts;
   const int64_t largest = (std::min(rows, has_whole_group ? rows : 4 * pairs / n_groups) + 5) / 6;
   const int64_t batch = std::min(tiles, std::max(kBatchBytes / (sizes.six_columns(d) + 6 * hidden_row), largest));
-  // Groups of one or two rows go without packing.
-  const int64_t hidden_rows = std::min(pairs, 6 * batch + 2 * n_groups);
+  // Small groups go without packing: from how many rows on depends on the machine's thresholds.
+  constexpr int64_t kUnpackedRows = 24;
+  const int64_t hidden_rows = std::min(pairs, 6 * batch + kUnpackedRows * n_groups);
   // Outputs of experts that arrive one after another all wait for the last.
   const int64_t parts = in_parts ? 4 * pairs * ((d + 31) / 32 * 32) : std::min(4 * pairs * d, std::max(kPartBytes, 4 * pairs * 32));
   return rows * sizes.rounded(d) + hidden_rows * hidden_row + batch * sizes.six_columns(d) + tiles * sizes.six_columns(width) +
