@@ -99,7 +99,7 @@ function report(events: GenerateEvents, options: GenerateOptions): void {
     const { tokensDone, tokensTotal, tokensCached } = events.progress
     options.onPromptProgress(tokensDone, tokensTotal, tokensCached)
   }
-  for (const { id, text, logprob, top } of events.tokens) options.onToken({ id, text, logprob, top })
+  for (const { id, text, logprob, top } of events.tokens) options.onToken({ id, text, ...(logprob !== undefined && { logprob }), top })
 }
 
 function toResult(end: GenerateEnd): GenerationResult {

@@ -112,7 +112,7 @@ export interface Sampling {
   logitBias?: { token: number, bias: number }[]
   order?: string[]           // stage names; the default order when absent
   seed: number               // 0 .. 2^32 - 1
-  nProbs?: number            // top logprobs wanted per token
+  nProbs?: number            // top logprobs wanted per token, with that of the chosen one
   grammar?: string           // GBNF
   jsonSchema?: string        // JSON text; excludes grammar
 }
@@ -132,7 +132,7 @@ export interface GenerateRequest {
 export interface GeneratedToken {
   id: number
   text: string               // complete UTF-8; '' while a character is still split over tokens
-  logprob: number
+  logprob?: number           // with nProbs only
   top: { id: number, logprob: number }[]
 }
 

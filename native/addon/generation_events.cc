@@ -96,13 +96,10 @@ Napi::Object GenerationEvents::batch_to_js(Napi::Env env, const Pending& pending
     const auto probability_to_js = [&](const TokenProbability& item) {
       return ObjectWriter(env).set("id", item.id).set("logprob", static_cast<double>(item.logprob)).object();
     };
-    return ObjectWriter(env)
-        .set("id", token.id)
-        .set("position", token.position)
-        .set("text", token.text)
-        .set("logprob", static_cast<double>(token.logprob))
-        .set("top", to_js_array(env, token.top, probability_to_js))
-        .object();
+    ObjectWriter event(env);
+    event.set("id", token.id).set("position", token.position).set("text", token.text);
+    if (token.logprob) event.set("logprob", static_cast<double>(*token.logprob));
+    return event.set("top", to_js_array(env, token.top, probability_to_js)).object();
   }));
   return writer.object();
 }

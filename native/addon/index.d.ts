@@ -213,7 +213,7 @@ export interface TokenEvent {
   id: number
   position: number
   text: string
-  logprob: number
+  logprob?: number             // with nProbs only
   top: { id: number, logprob: number }[]
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,7 @@ struct TokenEvent {
   int64_t position = 0;  // in the sequence
   int32_t id = -1;
   std::string text;  // text completed by this token, valid UTF-8, possibly empty
-  float logprob = 0;
+  std::optional<float> logprob;  // with SamplerSettings::n_probs only
   std::vector<TokenProbability> top;  // SamplerSettings::n_probs of them
   double ms = 0;  // of the step that made it; 0 for a draft that came true in an earlier token's step
 };

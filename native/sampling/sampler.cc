@@ -209,16 +209,16 @@ struct Sampler::Impl {
     return candidates.items()[chosen].id;
   }
 
+  // A sum over the whole vocabulary: not for those who do not ask.
   SampledToken report(std::span<const float> raw, int32_t id) {
+    if (settings.n_probs == 0) return {id, std::nullopt, {}};
     const double normaliser = log_sum_exp(raw);
     const auto logprob = [&](float logit) { return static_cast<float>(logit - normaliser); };
     SampledToken token{id, logprob(raw[static_cast<size_t>(id)]), {}};
-    if (settings.n_probs > 0) {
-      logits.assign(raw.begin(), raw.end());
-      candidates.assign(logits);
-      candidates.keep_best(static_cast<size_t>(settings.n_probs));
-      for (const Candidate& c : candidates.items()) token.top.push_back({c.id, logprob(c.logit)});
-    }
+    logits.assign(raw.begin(), raw.end());
+    candidates.assign(logits);
+    candidates.keep_best(static_cast<size_t>(settings.n_probs));
+    for (const Candidate& c : candidates.items()) token.top.push_back({c.id, logprob(c.logit)});
     return token;
   }
 };

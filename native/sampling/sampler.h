@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -45,7 +46,7 @@ struct SamplerSettings {
   // Names of stages in the order they run; a stage not named does not run. Logit bias and
   // grammar always come first, the draw last. Empty means default_order().
   std::vector<std::string> order;
-  int32_t n_probs = 0;             // 0 off: how many of the likeliest tokens to report
+  int32_t n_probs = 0;             // 0 off: how many of the likeliest tokens to report, and the log-probability of the chosen one
 
   // penalties, dry, top_n_sigma, sampling_top_k, typical_p, top_p, min_p, xtc, temperature
   static const std::vector<std::string>& default_order();
@@ -61,7 +62,7 @@ struct TokenProbability {
 
 struct SampledToken {
   int32_t id = -1;
-  float logprob = 0;                  // as TokenProbability::logprob
+  std::optional<float> logprob;       // as TokenProbability::logprob; with n_probs only
   std::vector<TokenProbability> top;  // the n_probs likeliest, best first, lower id on ties
 };
 

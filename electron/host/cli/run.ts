@@ -117,7 +117,7 @@ function refuseTooLong(promptTokens: number, maxTokens: number, maxSeqLen: numbe
 // Where the pieces of an answer go.
 class AnswerOutput {
   private readonly tokens: number[] = []
-  private readonly logprobs: { id: number, text: string, logprob: number, top: { id: number, logprob: number }[] }[] = []
+  private readonly logprobs: { id: number, text: string, logprob: number | undefined, top: { id: number, logprob: number }[] }[] = []
   private content = ''
   private reasoning = ''
   private reasoningOpen = false

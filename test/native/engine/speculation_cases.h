@@ -62,6 +62,7 @@ struct Speech {
     request.prompt = prompt;
     request.max_tokens = max_tokens;
     request.sampler = sampler;
+    request.sampler.n_probs = 2;
     request.draft = draft;
     request.stop_ids = stop_ids;
     request.stop_at_end_of_generation = false;
@@ -69,7 +70,7 @@ struct Speech {
     request.on_token = [&spoken, after = after_token](const TokenEvent& event) {
       CHECK_EQ(event.index, static_cast<int64_t>(spoken.ids.size()));
       spoken.ids.push_back(event.id);
-      spoken.logprobs.push_back(event.logprob);
+      spoken.logprobs.push_back(event.logprob.value());
       spoken.positions.push_back(event.position);
       spoken.text += event.text;
       if (after) after(spoken.ids.size());

@@ -120,12 +120,14 @@ TEST(logprobs_come_from_the_raw_logits) {
   const std::vector<float> logits = {std::log(0.2f), std::log(0.3f), std::log(0.4f), std::log(0.1f)};
   const SampledToken token = Sampler(s, 4).sample(logits, 0);
   CHECK_EQ(token.id, 1);
-  CHECK_NEAR(token.logprob, std::log(0.3), 1e-5);
+  CHECK_NEAR(token.logprob.value(), std::log(0.3), 1e-5);
   CHECK_EQ(token.top.size(), size_t{3});
   CHECK_EQ(token.top[0].id, 2);
   CHECK_NEAR(token.top[0].logprob, std::log(0.4), 1e-5);
   CHECK_EQ(token.top[2].id, 0);
   CHECK_NEAR(token_logprob(logits, 3), std::log(0.1), 1e-5);
+  s.n_probs = 0;
+  CHECK(!Sampler(s, 4).sample(logits, 0).logprob.has_value());
 }
 
 TEST(bias_and_constraint_come_first) {
@@ -206,6 +208,7 @@ TEST(mirostat_reaches_its_target_surprise) {
   SamplerSettings s = plain();
   s.mirostat = true;
   s.mirostat_tau = 3;
+  s.n_probs = 1;
   std::vector<float> logits(2000);
   for (size_t i = 0; i < logits.size(); ++i) logits[i] = -static_cast<float>(std::log(static_cast<double>(i) + 1.5));
   Sampler sampler(s, 2000);
@@ -215,7 +218,7 @@ TEST(mirostat_reaches_its_target_surprise) {
     const SampledToken token = sampler.sample(logits, position);
     sampler.accept(token.id);
     // Of the renormalised distribution mirostat controls: compare loosely, raw is larger.
-    if (position >= warm_up) surprise += -token.logprob / std::log(2.0);
+    if (position >= warm_up) surprise -= static_cast<double>(token.logprob.value()) / std::log(2.0);
   }
   CHECK(surprise / (n - warm_up) > 3.0 && surprise / (n - warm_up) < 6.5);
 }
