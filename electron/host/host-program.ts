@@ -73,7 +73,7 @@ class HostProgram {
     this.host.services.notices.onDidChange.on(list => { if (list.length === 0) this.channel.post({ type: 'notices-dismissed' }) })
     this.host.services.log.onDidLog.on(({ level, text }) => (level === 'info' ? console.log(text) : console.error(text)))
     this.channel.post({ type: 'ready' })
-    void this.host.start()
+    void this.host.start().then(() => this.host?.services.calibration.measureWhenIdle())
   }
 
   private relay(id: number): Wire {

@@ -161,8 +161,9 @@ export class ModelService {
     }
   }
 
-  // Runs `work` once nothing is loaded or generated any more; what comes meanwhile waits for it.
-  alone<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> { return this.turns.takeAlone(work, signal) }
+  // Runs `work` once nothing is loaded or generated any more; what comes meanwhile waits for it,
+  // and calls giveWay.
+  alone<T>(work: () => Promise<T>, signal?: AbortSignal, giveWay?: () => void): Promise<T> { return this.turns.takeAlone(work, signal, giveWay) }
 
   beginGeneration(instance: LoadedInstance, pooled: PooledSession): () => void {
     const generation = { instance, pooled }

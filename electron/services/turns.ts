@@ -1,15 +1,19 @@
 // Who may use the processor: work that shares it (generations, loads), and work that needs it
-// alone because it measures. Nobody is interrupted: each waits for its turn.
+// alone because it measures. Each waits for its turn; only who said so is asked to give way.
 import { WorkbenchError } from '../contract'
 
 export class Turns {
   private nSharing = 0
   private alone: Promise<void> | undefined
+  private giveWay: (() => void) | undefined
   private readonly waiting = new Set<() => void>()
 
   // Waits only while somebody is alone. May be nested.
   async share<T>(work: () => Promise<T>): Promise<T> {
-    while (this.alone) await this.alone
+    while (this.alone) {
+      this.giveWay?.()
+      await this.alone
+    }
     this.nSharing++
     try {
       return await work()
@@ -18,15 +22,17 @@ export class Turns {
     }
   }
 
-  // Waits until nobody shares. Throws E_CANCELLED when the signal fires before that.
-  async takeAlone<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  // Waits until nobody shares. Throws E_CANCELLED when the signal fires before that. `giveWay` is
+  // called when others wait for the work to end.
+  async takeAlone<T>(work: () => Promise<T>, signal?: AbortSignal, giveWay?: () => void): Promise<T> {
     while (this.nSharing > 0 || this.alone) await this.change(signal)
     let leave = (): void => {}
     this.alone = new Promise(resolve => { leave = resolve })
+    this.giveWay = giveWay
     try {
       return await work()
     } finally {
-      this.alone = undefined
+      this.alone = this.giveWay = undefined
       leave()
       this.wake()
     }
