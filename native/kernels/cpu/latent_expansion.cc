@@ -77,24 +77,26 @@ void LatentExpansion::prepare_latents() {
 }
 
 void LatentExpansion::run(int64_t first_head, int64_t n_heads, const ExpandedHeads& out) {
-  const int64_t key_elements = key_dim_ * kKeyTile, value_elements = value_stride_ * kKeyTile, pair_elements = round_up(key_dim_, 2) * kKeyTile;
-  for_chunks(context_, n_heads, 1, [&](int64_t begin, int64_t end, int worker) {
-    for (int64_t slot = begin; slot < end; ++slot) {
+  // Long histories leave few heads to a slice: then several workers share a head.
+  const int64_t n_spans = (n_tiles_ + kSpanTiles - 1) / kSpanTiles;
+  const int64_t n_parts = std::clamp<int64_t>(2 * worker_count(context_) / n_heads, 1, n_spans);
+  for_chunks(context_, n_heads * n_parts, 1, [&](int64_t begin, int64_t end, int worker) {
+    for (int64_t job = begin; job < end; ++job) {
+      const int64_t slot = job / n_parts, part = job % n_parts;
       decode_head(worker, first_head + slot);
       if (codes_) transpose_to_codes(worker);
-      for (int64_t tile = 0; tile < n_tiles_; tile += kSpanTiles) {
-        const Span span{first_head + slot, tile, std::min(n_tiles_, tile + kSpanTiles)};
-        const int64_t at = slot * n_tiles_ + tile;
-        if (out.key_pairs == nullptr) {
-          expand_span(worker, span, out.keys + at * key_elements, out.values + at * value_elements);
-          continue;
-        }
-        float *keys = span_keys_ + worker * kSpanTiles * key_elements, *values = span_values_ + worker * kSpanTiles * value_elements;
-        expand_span(worker, span, keys, values);
-        pair_span(span, keys, values, out.key_pairs + at * pair_elements, out.value_pairs + at * value_elements);
-      }
+      for (int64_t span = n_spans * part / n_parts; span < n_spans * (part + 1) / n_parts; ++span)
+        expand_into(worker, slot, {first_head + slot, span * kSpanTiles, std::min(n_tiles_, (span + 1) * kSpanTiles)}, out);
     }
   });
+}
+
+void LatentExpansion::expand_into(int worker, int64_t slot, const Span& span, const ExpandedHeads& out) {
+  const int64_t key_elements = key_dim_ * kKeyTile, value_elements = value_stride_ * kKeyTile, at = slot * n_tiles_ + span.first_tile;
+  if (out.key_pairs == nullptr) return expand_span(worker, span, out.keys + at * key_elements, out.values + at * value_elements);
+  float *keys = span_keys_ + worker * kSpanTiles * key_elements, *values = span_values_ + worker * kSpanTiles * value_elements;
+  expand_span(worker, span, keys, values);
+  pair_span(span, keys, values, out.key_pairs + at * round_up(key_dim_, 2) * kKeyTile, out.value_pairs + at * value_elements);
 }
 
 void LatentExpansion::expand_span(int worker, const Span& span, float* keys, float* values) {

@@ -33,6 +33,7 @@ class LatentExpansion {
   struct Span {
     int64_t head, first_tile, end_tile;
   };
+  void expand_into(int worker, int64_t slot, const Span&, const ExpandedHeads& out);
   void expand_span(int worker, const Span&, float* keys, float* values);
   void expand_codes(int worker, const Span&, float* keys, float* values);
   void expand_floats(int worker, const Span&, float* keys, float* values);

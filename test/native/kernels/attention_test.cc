@@ -333,3 +333,15 @@ TEST(decode_exact_mode_and_levels_without_bfloat16_dots_do_not_round) {
       }
   }
 }
+
+TEST(workers_share_the_heads_of_a_long_history) {
+  ThreadPool two(2), five(5);
+  const MlaCase c(1, 64, 32, 16, 48, CacheFormat::kF16, QuantFormat::kQ8_0, 1500, 9);
+  const auto expected = c.expanded(reference_backend().kernels());
+  for (const std::string& level : fast_levels()) {
+    const KernelTable& kernels = cpu_backend_at(level).kernels();
+    const auto alone = c.expanded(kernels, {Phase::kPrefill});
+    check_below("expanded " + level, nmse(alone, expected), kCodesNmse);
+    for (ThreadPool* pool : {&two, &five}) CHECK(identical(c.expanded(kernels, {Phase::kPrefill, pool}), alone));
+  }
+}
