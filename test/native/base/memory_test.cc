@@ -29,6 +29,11 @@ TEST(page_buffer_is_zeroed_and_aligned) {
   uint8_t any = 0;
   for (size_t i = 0; i < buffer.size(); ++i) any |= buffer.as<uint8_t>()[i];
   CHECK_EQ(int{any}, 0);
+  // One that may lie in large pages.
+  PageBuffer large((size_t{9} << 20) + 5);
+  CHECK_EQ(reinterpret_cast<uintptr_t>(large.data()) % 4096, uintptr_t{0});
+  for (size_t i = 0; i < large.size(); ++i) any |= large.as<uint8_t>()[i];
+  CHECK_EQ(int{any}, 0);
 }
 
 TEST(page_buffer_moves) {
