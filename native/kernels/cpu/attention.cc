@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/cpu/flash.h"
+#include "kernels/cpu/split_tree.h"
 
 namespace moebius::cpu {
 
@@ -85,7 +86,7 @@ class SharedHeadAttention {
     const int64_t row_jobs = (span.n_rows + rows_per_job_ - 1) / rows_per_job_, per_row = shape_.n_kv_heads * head_jobs;
     const int64_t n_jobs = row_jobs * per_row;
     for (int w = 0; w < worker_count(context_); ++w) buffers_[w].loaded = -1;
-    Parts parts = take_parts(n_splits > 1 ? n_jobs * n_splits : 0);
+    const Parts parts = take_parts(n_splits > 1 ? n_jobs : 0, n_splits);
     // Longest rows first: the last ones see the most keys.
     for_chunks(context_, n_jobs * n_splits, 1, [&](int64_t begin, int64_t end, int worker) {
       for (int64_t i = begin; i < end; ++i) {
@@ -100,24 +101,26 @@ class SharedHeadAttention {
           attend(job, 0, end_tile(span.n_past + job.row + job.n_rows - 1), buffers, buffers.columns);
           finish(job, buffers.columns, out);
         } else {
-          QueryColumns columns = parts.place(index * n_splits + s, buffers.columns);
+          QueryColumns columns = parts.place(index, s, buffers.columns);
           columns.reset();
           attend(job, split_begin(s), split_begin(s + 1), buffers, columns);
+          if (add_to_neighbours(parts, index, s, columns)) finish(job, parts.place(index, 0, columns), out);
         }
       }
     });
-    if (n_splits > 1) merge(span, parts, n_splits, n_jobs, head_jobs, per_row, out);
   }
 
  private:
   struct Parts {
-    SoftmaxState* states;  // [slots, heads_per_job]
-    float* out;            // [slots, heads_per_job, value_stride]
-    int64_t n_columns, value_stride;
-    // The same queries with their results in a slot.
-    QueryColumns place(int64_t slot, QueryColumns columns) const {
-      columns.states = states + slot * n_columns;
-      columns.out = out + slot * n_columns * value_stride;
+    SoftmaxState* states;  // [jobs, splits, heads_per_job]
+    float* out;            // [jobs, splits, heads_per_job, value_stride]
+    SplitTree tree;
+    int64_t n_splits, n_columns;
+    // The same queries with their results in the place of a split.
+    QueryColumns place(int64_t job, int64_t split, QueryColumns columns) const {
+      const int64_t column = (job * n_splits + split) * n_columns;
+      columns.states = states + column;
+      columns.out = out + column * columns.value_stride;
       return columns;
     }
   };
@@ -131,9 +134,17 @@ class SharedHeadAttention {
     return heads;
   }
 
-  Parts take_parts(int64_t slots) {
-    const int64_t n = slots * heads_per_job_;
-    return {scratch_.take<SoftmaxState>(n), scratch_.take<float>(n * value_stride_), heads_per_job_, value_stride_};
+  Parts take_parts(int64_t n_jobs, int64_t n_splits) {
+    const int64_t n = n_jobs * n_splits * heads_per_job_;
+    return {scratch_.take<SoftmaxState>(n), scratch_.take<float>(n * value_stride_), SplitTree::take(scratch_, n_jobs, n_splits), n_splits, heads_per_job_};
+  }
+
+  // True when all splits of the job are in the first.
+  bool add_to_neighbours(const Parts& parts, int64_t job, int64_t split, const QueryColumns& columns) const {
+    return parts.tree.finish(job, split, [&](int64_t left, int64_t right) {
+      const QueryColumns sum = parts.place(job, left, columns), part = parts.place(job, right, columns);
+      for (int64_t i = 0; i < columns.n; ++i) add_part(ops_, sum.result(i), part.result(i), shape_.value_dim);
+    });
   }
 
   Job job_at(const AttentionSpan& span, int64_t index, int64_t head_jobs, int64_t per_row) const {
@@ -206,27 +217,8 @@ class SharedHeadAttention {
   void finish(const Job& job, const QueryColumns& columns, float* out) const {
     for (int64_t i = 0; i < columns.n; ++i) {
       const int64_t head = job.head + i % job.n_heads;
-      const PartialResult part{columns.states + i, columns.out + i * value_stride_};
-      merge_parts(ops_, &part, 1, sink_of(head), shape_.value_dim, output_row(*job.span, job.row + i / job.n_heads, head, out));
+      finish_column(ops_, columns.result(i), sink_of(head), shape_.value_dim, output_row(*job.span, job.row + i / job.n_heads, head, out));
     }
-  }
-
-  void merge(const AttentionSpan& span, const Parts& parts, int64_t n_splits, int64_t n_jobs, int64_t head_jobs,
-             int64_t per_row, float* out) {
-    auto* all = scratch_.take<PartialResult>(worker_count(context_) * n_splits);
-    for_chunks(context_, n_jobs, 1, [&](int64_t begin, int64_t end, int worker) {
-      PartialResult* list = all + worker * n_splits;
-      for (int64_t index = begin; index < end; ++index) {
-        const Job job = job_at(span, index, head_jobs, per_row);
-        for (int64_t h = 0; h < job.n_heads; ++h) {
-          for (int64_t s = 0; s < n_splits; ++s) {
-            const int64_t column = (index * n_splits + s) * heads_per_job_ + h;
-            list[s] = {parts.states + column, parts.out + column * value_stride_};
-          }
-          merge_parts(ops_, list, n_splits, sink_of(job.head + h), shape_.value_dim, output_row(span, job.row, job.head + h, out));
-        }
-      }
-    });
   }
 
   const LevelOps& ops_;

@@ -100,7 +100,7 @@ float softmax_tile(float* scores, float scale, float softcap, int first, int end
     for (int i = end; i < kKeyTile; ++i) scores[i] = 0;
     for (int i = 0; i < kKeyTile; i += kLanes) sums = Simd::add(sums, Simd::load(scores + i));
   }
-  const float correction = state.sum > 0 ? __builtin_expf(state.highest - highest) : 1.0f;
+  const float correction = state.sum > 0 && highest > state.highest ? __builtin_expf(state.highest - highest) : 1.0f;
   state.sum = state.sum * correction + Simd::sum(sums);
   state.highest = highest;
   return correction;

@@ -8,7 +8,7 @@ namespace {
 // Sums that fit the registers: four keys times kScoreColumns heads, kValueVectors vectors of
 // values times kValueColumns heads.
 constexpr int kScoreKeys = 4;
-constexpr int kScoreColumns = Simd::kRegisters == 32 ? 4 : 2;
+constexpr int kScoreColumns = Simd::kRegisters == 32 ? 6 : 2;
 constexpr int kValueVectors = Simd::kRegisters == 32 ? 4 : 2, kValueColumns = Simd::kRegisters == 32 ? 6 : 4;
 
 // out[i] = the sum of v[i].

@@ -128,17 +128,23 @@ void attend_tile(const LevelOps& ops, const AttentionRule& rule, int64_t tile, c
   }
 }
 
-void merge_parts(const LevelOps& ops, const PartialResult* parts, int64_t n_parts, const float* sink,
-                 int64_t value_dim, float* out) {
-  float highest = sink != nullptr ? *sink : parts[0].state->highest;
-  for (int64_t i = 0; i < n_parts; ++i)
-    if (parts[i].state->sum > 0) highest = std::max(highest, parts[i].state->highest);
-  float sum = sink != nullptr ? std::exp(*sink - highest) : 0.0f;
-  for (int64_t i = 0; i < n_parts; ++i)
-    if (parts[i].state->sum > 0) sum += parts[i].state->sum * std::exp(parts[i].state->highest - highest);
+void add_part(const LevelOps& ops, const PartialResult& sum, const PartialResult& part, int64_t value_dim) {
+  if (!(part.state->sum > 0)) return;
+  const float highest = std::max(sum.state->highest, part.state->highest);
+  const float own = std::exp(sum.state->highest - highest), other = std::exp(part.state->highest - highest);
+  if (own != 1.0f) ops.scale_row(sum.out, own, value_dim);
+  ops.add_scaled(sum.out, other, part.out, value_dim);
+  sum.state->sum = sum.state->sum * own + part.state->sum * other;
+  sum.state->highest = highest;
+}
+
+void finish_column(const LevelOps& ops, const PartialResult& result, const float* sink, int64_t value_dim, float* out) {
+  const SoftmaxState& state = *result.state;
   std::fill_n(out, value_dim, 0.0f);
-  for (int64_t i = 0; i < n_parts; ++i)
-    if (parts[i].state->sum > 0) ops.add_scaled(out, std::exp(parts[i].state->highest - highest) / sum, parts[i].out, value_dim);
+  if (!(state.sum > 0)) return;
+  const float highest = sink != nullptr ? std::max(*sink, state.highest) : state.highest;
+  const float own = std::exp(state.highest - highest), sum = state.sum * own + (sink != nullptr ? std::exp(*sink - highest) : 0.0f);
+  ops.add_scaled(out, own / sum, result.out, value_dim);
 }
 
 namespace {

@@ -16,6 +16,12 @@ struct AttentionRule {
   int64_t window = kNoWindow;  // keys with position - key < window are seen; 0 = all
 };
 
+// Result of one column over a part of its keys.
+struct PartialResult {
+  SoftmaxState* state;
+  float* out;  // [value_dim]
+};
+
 // Up to max_columns queries of one job and their running results.
 struct QueryColumns {
   int64_t n = 0;
@@ -33,6 +39,7 @@ struct QueryColumns {
 
   static QueryColumns take(StepScratch&, int64_t max_columns, int64_t key_dim, int64_t value_dim, bool in_bf16);
   bool in_bf16() const { return q16 != nullptr; }
+  PartialResult result(int64_t i) const { return {states + i, out + i * value_stride}; }
   void round_queries(const LevelOps&);
   void reset();
 };
@@ -77,14 +84,11 @@ void attend_rows(const LevelOps&, const AttentionRule&, int64_t tile, const Cach
 int64_t first_tile(const AttentionRule&, int64_t lowest_position);
 inline int64_t end_tile(int64_t highest_position) { return highest_position / kKeyTile + 1; }
 
-// out[value_dim] = the softmax-weighted values of n_parts partial results (in order), with an
-// optional sink logit in the maximum and the denominator.
-struct PartialResult {
-  const SoftmaxState* state;
-  const float* out;
-};
-void merge_parts(const LevelOps&, const PartialResult* parts, int64_t n_parts, const float* sink,
-                 int64_t value_dim, float* out);
+// sum = the result over the keys of both.
+void add_part(const LevelOps& ops, const PartialResult& sum, const PartialResult& part, int64_t value_dim);
+// out[value_dim] = the softmax-weighted values, with an optional sink logit in the maximum and
+// the denominator.
+void finish_column(const LevelOps& ops, const PartialResult& result, const float* sink, int64_t value_dim, float* out);
 
 // Keys of one tile as [32, stride] with stride >= n, keys from end_key on and elements beyond
 // n zero; buffer: [row_elements] floats.

@@ -78,9 +78,8 @@ class ExpandedAttention {
     columns.reset();
     for (int64_t tile = 0; tile < end_tile(columns.positions[columns.n - 1]); ++tile) attend_tile(ops_, rule, tile, tile_of(slot, tile), columns);
     for (int64_t i = 0; i < columns.n; ++i) {
-      const PartialResult part{columns.states + i, columns.out + i * value_stride_};
-      merge_parts(ops_, &part, 1, nullptr, shape_.v_head_dim,
-                  out + ((span_.first_row + first_row + i) * shape_.n_heads + head) * shape_.v_head_dim);
+      finish_column(ops_, columns.result(i), nullptr, shape_.v_head_dim,
+                    out + ((span_.first_row + first_row + i) * shape_.n_heads + head) * shape_.v_head_dim);
     }
   }
 

@@ -219,6 +219,32 @@ TEST(attention_rows_do_not_depend_on_their_batch_nor_on_threads) {
   }
 }
 
+TEST(long_histories_are_added_up_alike_by_all_threads) {
+  // Rows on both sides of the 32nd and 33rd split, with and without splits that a window hides.
+  ThreadPool two(2), five(5);
+  const MlaCase mla(4, 64, 32, 32, 32, CacheFormat::kF16, QuantFormat::kF32, 4094, 4);
+  for (int64_t window : {0, 1000}) {
+    GqaCase c(4, 2, 32, 32, CacheFormat::kF16, 4094, 4);
+    c.shape.window = window;
+    check_gqa("long", c);
+    for (const std::string& level : fast_levels()) {
+      const KernelTable& kernels = cpu_backend_at(level).kernels();
+      const auto batch = c.run(kernels), latent = mla.absorbed(kernels);
+      check_below("long absorbed " + level, nmse(latent, mla.expanded(reference_backend().kernels())), kFloatNmse);
+      for (ThreadPool* pool : {&two, &five})
+        for (int repeat = 0; repeat < 5; ++repeat) {
+          CHECK(identical(c.run(kernels, {Phase::kDecode, pool}), batch));
+          CHECK(identical(mla.absorbed(kernels, {Phase::kDecode, pool}), latent));
+        }
+      for (int64_t r = 0; r < 4; ++r) {
+        const auto width = static_cast<int64_t>(batch.size()) / 4, mla_width = static_cast<int64_t>(latent.size()) / 4;
+        CHECK(identical(c.run(kernels, {}, r, 1), std::vector<float>(batch.begin() + r * width, batch.begin() + (r + 1) * width)));
+        CHECK(identical(mla.absorbed(kernels, {}, r, 1), std::vector<float>(latent.begin() + r * mla_width, latent.begin() + (r + 1) * mla_width)));
+      }
+    }
+  }
+}
+
 TEST(absorbed_and_expanded_mla_match_the_plain_loops) {
   for (CacheFormat format : kCacheFormats) {
     for (int64_t past : {0, 1, 63, 64, 65, 1000}) {
