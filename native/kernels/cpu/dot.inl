@@ -130,20 +130,21 @@ struct Run {
 
   const WeightRows& weights;
   const uint8_t* end;
+  ReadAhead read_ahead;
   Grids grids = find_grids();
   alignas(64) uint8_t copy[kStep];
   alignas(64) uint16_t indices[kSegmentBlocks<1> * kIndices<Format> + 1];  // of a segment's blocks
 
-  explicit Run(const WeightRows& rows) : weights(rows), end(rows.data + static_cast<size_t>(rows.n_rows) * rows.row_bytes) {}
+  explicit Run(const WeightRows& rows) : weights(rows), end(rows.end()), read_ahead(ReadAhead::of(rows)) {}
 
-  const uint8_t* row(int64_t r) const { return weights.data + static_cast<size_t>(r) * weights.row_bytes; }
+  const uint8_t* row(int64_t r) const { return weights.row(r); }
 
   void find_indices(const uint8_t* p, int64_t n_blocks) {
     if constexpr (kIndices<Format> > 0)
       for (int64_t b = 0; b < n_blocks; ++b) PreparedBlock<Format>::find_indices(p + b * kStep, indices + b * kIndices<Format>);
   }
   // The block at p, number b of the segment.
-  void load(const uint8_t* p, PreparedBlock<Format>& block, int64_t b = 0, int64_t ahead = kFetchAhead) {
+  void load(const uint8_t* p, PreparedBlock<Format>& block, int64_t b, int64_t ahead) {
     fetch_ahead(p, kStep, ahead);
     block.load(whole_block<Format>(p, end, copy), indices + b * kIndices<Format>, grids);
   }
@@ -177,9 +178,10 @@ inline void add_segment(Run<Format>& run, int64_t r, int64_t begin, int64_t end,
     }
   }
   run.find_indices(p, end - begin);
+  const int64_t fetch = run.read_ahead.distance(p, ahead);
   for (int64_t b = begin; b < end; ++b, p += Run<Format>::kStep) {
     PreparedBlock<Format> block;
-    run.load(p, block, b - begin, ahead);
+    run.load(p, block, b - begin, fetch);
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) own[c].add(block, columns[c][b]);
   }
@@ -227,7 +229,8 @@ __attribute__((flatten)) void dot_row_pairs(const WeightRows& weights, const Act
     Simd::F totals[kColumns][kRowsTogether] = {};
     for (int64_t i = 0; i < kRowsTogether && r + i < weights.n_rows; i += 2) {
       PreparedBlock<Format> block;
-      run.load(run.row(r + i), block);
+      const uint8_t* row = run.row(r + i);
+      run.load(row, block, 0, run.read_ahead.distance(row));
 #pragma GCC unroll 8
       for (int c = 0; c < kColumns; ++c) {
         const auto products = Simd::template times_scales<32>(block.factors, twice[c]);
@@ -272,8 +275,7 @@ void dot_rows(const WeightRows& weights, const ActivationBlock* const* columns, 
   if (n_columns <= Simd::kDotColumns) return dot_rows_wide<Format>(weights, columns, n_columns, out, out_stride);
   // Wider calls go four rows at a time, which stay in the first cache between the passes.
   for (int64_t r = 0; r < weights.n_rows; r += kRowsTogether) {
-    const WeightRows rows{weights.data + static_cast<size_t>(r) * weights.row_bytes, weights.row_bytes,
-                          std::min(kRowsTogether, weights.n_rows - r), weights.n_in};
+    const WeightRows rows = weights.slice(r, std::min(kRowsTogether, weights.n_rows - r));
     for (int c = 0; c < n_columns; c += Simd::kDotColumns)
       dot_rows_wide<Format>(rows, columns + c, std::min(n_columns - c, Simd::kDotColumns), out + c * out_stride + r, out_stride);
   }

@@ -68,6 +68,7 @@ template <typename Format, int kColumns>
 void dot_grid_rows(const WeightRows& weights, const GridTables& tables, const ActivationBlock* const* columns, float* out, int64_t out_stride) {
   using Wide = WideFormat<Format::kFormat>;
   const int64_t n_blocks = weights.n_in / 256;
+  const ReadAhead read_ahead = ReadAhead::of(weights);
   LaneBlock x[kColumns][kSpanBlocks];
   __m512 sums[kSpanRows][kColumns];
   constexpr bool kIndexed = Wide::kOrder == LaneOrder::kEntries;
@@ -78,16 +79,17 @@ void dot_grid_rows(const WeightRows& weights, const GridTables& tables, const Ac
     const int64_t n = n_blocks - first < kSpanBlocks ? n_blocks - first : kSpanBlocks;
     for (int c = 0; c < kColumns; ++c)
       for (int64_t b = 0; b < n; ++b) lay_out<Format>(columns[c][first + b], x[c][b]);
-    const auto block_of = [&](int64_t r, int64_t b) { return weights.data + static_cast<size_t>(r) * weights.row_bytes + (first + b) * Format::kBlockBytes; };
+    const auto block_of = [&](int64_t r, int64_t b) { return weights.row(r) + (first + b) * Format::kBlockBytes; };
     if constexpr (kIndexed)
       for (int64_t b = 0; b < n; ++b) _mm512_store_si512(indices[0][b], Wide::indices(block_of(0, b)));
     for (int64_t r = 0; r < weights.n_rows; ++r) {
+      const int64_t ahead = read_ahead.distance(block_of(r, 0));
       const int64_t next = r + 1 < weights.n_rows ? r + 1 : r;
       __m512 totals[kColumns];
       for (int c = 0; c < kColumns; ++c) totals[c] = sums[r][c];
       for (int64_t b = 0; b < n; ++b) {
         const uint8_t* p = block_of(r, b);
-        fetch_ahead(p, Format::kBlockBytes);
+        fetch_ahead(p, Format::kBlockBytes, ahead);
         if constexpr (kIndexed) _mm512_store_si512(indices[(r + 1) % 2][b], Wide::indices(block_of(next, b)));
         __m512i codes[4];
         __m512 low, high = _mm512_setzero_ps();
@@ -109,7 +111,7 @@ void dot_grid(const WeightRows& weights, const ActivationBlock* const* columns, 
   const GridTables& tables = grid_tables();
   for (int64_t r = 0; r < weights.n_rows; r += kSpanRows) {
     const int64_t n_rows = weights.n_rows - r < kSpanRows ? weights.n_rows - r : kSpanRows;
-    const WeightRows rows{weights.data + static_cast<size_t>(r) * weights.row_bytes, weights.row_bytes, n_rows, weights.n_in};
+    const WeightRows rows = weights.slice(r, n_rows);
     for (int c = 0; c < n_columns;) {
       const int n = n_columns - c >= 8 ? 8 : n_columns - c < 4 ? n_columns - c : 4;
       float* to = out + c * out_stride + r;

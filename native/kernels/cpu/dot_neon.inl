@@ -66,14 +66,16 @@ void dot_rows_of(const WeightRows& weights, const ActivationBlock* const* column
   constexpr int kStep = 256 / Format::kBlockElements * Format::kBlockBytes;
   const Codebooks& books = codebooks();
   const int64_t n_blocks = activation_blocks(weights.n_in);
-  const uint8_t* end = weights.data + static_cast<size_t>(weights.n_rows) * weights.row_bytes;
+  const uint8_t* end = weights.end();
+  const ReadAhead read_ahead = ReadAhead::of(weights);
   uint8_t copy[kStep];
   for (int64_t r = 0; r < weights.n_rows; ++r) {
-    const uint8_t* row = weights.data + static_cast<size_t>(r) * weights.row_bytes;
+    const uint8_t* row = weights.row(r);
+    const int64_t ahead = read_ahead.distance(row);
     float32x4_t products[kColumns], mins[kColumns];
     for (int c = 0; c < kColumns; ++c) products[c] = mins[c] = vdupq_n_f32(0);
     for (int64_t b = 0; b < n_blocks; ++b, row += kStep) {
-      fetch_ahead(row, kStep);
+      fetch_ahead(row, kStep, ahead);
       Expanded block;
       Format::expand(whole_block<Format>(row, end, copy), books, block);
       add_block<Format, kColumns>(block, columns, b, products, mins);
@@ -89,14 +91,15 @@ template <typename Format>
 void dot_row_pairs(const WeightRows& weights, const ActivationBlock& column, float* out) {
   constexpr int kStep = 256 / Format::kBlockElements * Format::kBlockBytes;
   const Codebooks& books = codebooks();
-  const uint8_t* end = weights.data + static_cast<size_t>(weights.n_rows) * weights.row_bytes;
+  const uint8_t* end = weights.end();
+  const ReadAhead read_ahead = ReadAhead::of(weights);
   uint8_t copy[kStep];
   int8_t twice[256];
   std::memcpy(twice, column.codes, 128);
   std::memcpy(twice + 128, column.codes, 128);
   for (int64_t r = 0; r < weights.n_rows; r += 2) {
-    const uint8_t* row = weights.data + static_cast<size_t>(r) * weights.row_bytes;
-    fetch_ahead(row, 2 * Format::kBlockBytes);
+    const uint8_t* row = weights.row(r);
+    fetch_ahead(row, 2 * Format::kBlockBytes, read_ahead.distance(row));
     Expanded block;
     Format::expand(whole_block<Format>(row, end, copy), books, block);
     for (int i = 0; i < 2 && r + i < weights.n_rows; ++i) {
@@ -127,7 +130,7 @@ void dot_rows(const WeightRows& weights, const ActivationBlock* const* columns, 
   }
   // Wider calls pair up so that the weights stay in the first cache between the passes.
   for (int64_t r = 0; r < weights.n_rows; ++r) {
-    const WeightRows row{weights.data + static_cast<size_t>(r) * weights.row_bytes, weights.row_bytes, 1, weights.n_in};
+    const WeightRows row = weights.slice(r, 1);
     for (int c = 0; c < n_columns; c += 4)
       dot_rows<format>(row, columns + c, n_columns - c < 4 ? n_columns - c : 4, out + c * out_stride + r, out_stride);
   }

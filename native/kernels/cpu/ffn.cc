@@ -201,6 +201,12 @@ class FfnStep {
     }
   }
 
+  // Where tile `tile` of gate lies, or the next group's first; null behind the last.
+  const uint8_t* gate_rows(int64_t g, int64_t tile) const {
+    if (tile < ff_tiles(groups_[g])) return groups_[g].weights.gate_proj.row(tile * kTileRows);
+    return g + 1 < end_group_ ? groups_[g + 1].weights.gate_proj.row(0) : nullptr;
+  }
+
   // All of gate, then all of up: both are read as one stream each.
   void gate_up_run(int64_t g, int64_t first_tile, int64_t n_tiles, int worker) {
     const FfnGroup& group = groups_[g];
@@ -211,13 +217,16 @@ class FfnStep {
     float* gate = products_ + worker * 2 * kSpanColumns * kTileRows;
     float* up = gate + kSpanColumns * kTileRows;
     const auto tile_rows = [&](int64_t i) { return std::min(kTileRows, weights.gate_proj.n_out - (first_tile + i) * kTileRows); };
+    const auto rows = [&](int64_t i, const uint8_t* after) {
+      return RowRange{(first_tile + i) * kTileRows, tile_rows(i), i + 1 == n_tiles ? after : nullptr};
+    };
     for (int64_t first = 0; first < group.count; first += kSpanColumns) {
       const int64_t n = std::min(kSpanColumns, group.count - first);
       for (int64_t i = 0; i < n_tiles; ++i)
-        multiply_rows(ops_, context_, weights.gate_proj, (first_tile + i) * kTileRows, tile_rows(i), for_gate, first, n,
+        multiply_rows(ops_, context_, weights.gate_proj, rows(i, weights.up_proj.row(first_tile * kTileRows)), for_gate, first, n,
                       weights.gate_bias, buffers, gate + i * n * kTileRows);
       for (int64_t i = 0; i < n_tiles; ++i)
-        multiply_rows(ops_, context_, weights.up_proj, (first_tile + i) * kTileRows, tile_rows(i), for_up, first, n,
+        multiply_rows(ops_, context_, weights.up_proj, rows(i, gate_rows(g, first_tile + n_tiles)), for_up, first, n,
                       weights.up_bias, buffers, up + i * n * kTileRows);
       for (int64_t i = 0; i < n_tiles * n; ++i) {
         const int64_t tile = i / n, row = hidden_rows_[g] + first + i % n;
@@ -263,7 +272,7 @@ class FfnStep {
     float* product = products_ + worker * 2 * kSpanColumns * kTileRows;
     for (int64_t first = 0; first < group.count; first += kSpanColumns) {
       const int64_t n = std::min(kSpanColumns, group.count - first);
-      multiply_rows(ops_, context_, group.weights.down_proj, first_row, n_rows, columns, first, n, group.weights.down_bias,
+      multiply_rows(ops_, context_, group.weights.down_proj, {first_row, n_rows}, columns, first, n, group.weights.down_bias,
                     buffers_.of_worker(worker), product);
       for (int64_t i = 0; i < n; ++i)
         std::copy_n(product + i * kTileRows, n_rows, parts_ + (group.first + first + i) * down_rows_ + tile * kTileRows);
@@ -276,6 +285,13 @@ class FfnStep {
       if (plan_.slot_pairs[s] >= 0) ops_.add_scaled(sum, plan_.slot_weights[s], parts + plan_.slot_pairs[s] * stride, n);
   }
 
+  // What follows the run of a group: the same of the next group, then the next run.
+  const uint8_t* down_rows_after(int64_t g, int64_t first_tile, int64_t n_tiles) const {
+    if (g + 1 < n_groups_) return groups_[g + 1].weights.down_proj.row(first_tile * kTileRows);
+    const int64_t row = (first_tile + n_tiles) * kTileRows;
+    return row < plan_.n_out ? groups_[0].weights.down_proj.row(row) : nullptr;
+  }
+
   // Decode: the output rows of a run of tiles for all groups, summed at once.
   void down_jobs(int64_t first_tile, int64_t n_tiles, int worker) {
     float* parts = parts_ + worker * plan_.n_pairs * kTileRows * kMaxRun;
@@ -283,9 +299,10 @@ class FfnStep {
     for (int64_t g = 0; g < n_groups_; ++g) {
       const FfnGroup& group = groups_[g];
       const Columns columns = columns_of(g, hidden_, nullptr, hidden_columns_);
+      const uint8_t* after = down_rows_after(g, first_tile, n_tiles);
       for (int64_t i = 0; i < n_tiles; ++i)
         for (int64_t first = 0; first < group.count; first += kSpanColumns)
-          multiply_rows(ops_, context_, group.weights.down_proj, (first_tile + i) * kTileRows, tile_rows(i), columns, first,
+          multiply_rows(ops_, context_, group.weights.down_proj, {(first_tile + i) * kTileRows, tile_rows(i), i + 1 == n_tiles ? after : nullptr}, columns, first,
                         std::min(kSpanColumns, group.count - first), group.weights.down_bias, buffers_.of_worker(worker),
                         parts + (i * plan_.n_pairs + group.first + first) * kTileRows);
     }

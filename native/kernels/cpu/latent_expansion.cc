@@ -163,7 +163,7 @@ void LatentExpansion::expand_codes(int worker, const Span& span, float* keys, fl
   const int64_t first = span.first_tile * kKeyTile, n = (span.end_tile - span.first_tile) * kKeyTile;
   for (int64_t row = 0; row < nope_; row += kTileRows) {
     const int64_t n_rows = std::min(kTileRows, nope_ - row);
-    multiply_rows(ops_, context_, k, row, n_rows, latents_, first, n, nullptr, buffers_.of_worker(worker), c);
+    multiply_rows(ops_, context_, k, {row, n_rows}, latents_, first, n, nullptr, buffers_.of_worker(worker), c);
     for (int64_t i = 0; i < n; i += kKeyTile) {
       ops_.transpose_keys(c + i * kTileRows, kTileRows, kTileRows, turned);
       std::copy_n(turned, n_rows * kKeyTile, keys + i / kKeyTile * key_dim_ * kKeyTile + row * kKeyTile);
@@ -171,7 +171,7 @@ void LatentExpansion::expand_codes(int worker, const Span& span, float* keys, fl
   }
   for (int64_t row = 0; row < shape_.v_head_dim; row += kTileRows) {
     const int64_t n_rows = std::min(kTileRows, shape_.v_head_dim - row);
-    multiply_rows(ops_, context_, v, row, n_rows, latents_, first, n, nullptr, buffers_.of_worker(worker), c);
+    multiply_rows(ops_, context_, v, {row, n_rows}, latents_, first, n, nullptr, buffers_.of_worker(worker), c);
     for (int64_t i = 0; i < n; ++i) {
       float* to = values + i * value_stride_ + row;
       std::copy_n(c + i * kTileRows, n_rows, to);

@@ -31,6 +31,11 @@ struct WeightRows {
   size_t row_bytes = 0;
   int64_t n_rows = 0;
   int64_t n_in = 0;
+  const uint8_t* next = nullptr;  // what is read after them; null: the rows behind them
+
+  const uint8_t* row(int64_t r) const { return data + static_cast<size_t>(r) * row_bytes; }
+  const uint8_t* end() const { return row(n_rows); }
+  WeightRows slice(int64_t first, int64_t n) const { return {row(first), row_bytes, n, n_in, first + n == n_rows ? next : nullptr}; }
 };
 
 // Weight bytes that will be needed soon.

@@ -39,7 +39,7 @@ void multiply_into(const LevelOps& ops, const KernelContext& context, const Matr
     const int64_t n = std::min(kSpanColumns, columns.n - first);
     for (int64_t tile = first_tile; tile < first_tile + n_tiles; ++tile) {
       const int64_t first_row = tile * kTileRows, n_rows = std::min(kTileRows, weights.n_out - first_row);
-      multiply_rows(ops, context, weights, first_row, n_rows, columns, first, n, bias, buffers, c);
+      multiply_rows(ops, context, weights, {first_row, n_rows}, columns, first, n, bias, buffers, c);
       for (int64_t i = 0; i < n; ++i) std::copy_n(c + i * kTileRows, n_rows, y + (first + i) * y_stride + first_row);
     }
   }

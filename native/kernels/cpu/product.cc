@@ -58,7 +58,7 @@ void multiply_code_tile(const LevelOps& ops, QuantFormat format, const WeightRow
   std::memset(c, 0, static_cast<size_t>(n * kTileRows) * sizeof(float));
   // The rows of a tile lie together, and so does the tile that most likely comes next: it is
   // fetched in equal parts while this one is multiplied.
-  const uint8_t* next = rows.data + static_cast<size_t>(rows.n_rows) * rows.row_bytes;
+  const uint8_t* next = rows.next != nullptr ? rows.next : rows.end();
   const int64_t blocks = activation_blocks(rows.n_in);
   const int64_t part = round_up(static_cast<int64_t>(rows.row_bytes) * kTileRows / blocks, 64);
   for (int64_t b = 0; b < blocks; ++b) {
@@ -89,7 +89,7 @@ void multiply_float_tile(const LevelOps& ops, QuantFormat format, const WeightRo
   for (int64_t b = 0; b < n_blocks; ++b) {
     const float* segments[kTileRows];
     for (int64_t r = 0; r < kTileRows; ++r) {
-      const uint8_t* row = rows.data + static_cast<size_t>(std::min(r, rows.n_rows - 1)) * rows.row_bytes;
+      const uint8_t* row = rows.row(std::min(r, rows.n_rows - 1));
       segments[r] = float_segment(ops, format, row, b * 256, std::min<int64_t>(256, rows.n_in - b * 256), buffers.rows + r * 256);
     }
     ops.pack_float_tile(segments, buffers.float_tile);
@@ -105,7 +105,7 @@ void dot_floats(const LevelOps& ops, const WeightRows& rows, QuantFormat format,
   }
   const WeightRows decoded{reinterpret_cast<const uint8_t*>(row_buffer), 0, 1, rows.n_in};
   for (int64_t r = 0; r < rows.n_rows; ++r) {
-    quant_format_info(format).dequantize_row(rows.data + static_cast<size_t>(r) * rows.row_bytes, row_buffer, rows.n_in);
+    quant_format_info(format).dequantize_row(rows.row(r), row_buffer, rows.n_in);
     ops.float_dot_rows[static_cast<int>(QuantFormat::kF32)](decoded, columns, n_columns, c + r, kTileRows);
   }
 }
@@ -134,10 +134,9 @@ void dot_rows(const LevelOps& ops, bool codes, QuantFormat format, const WeightR
 
 }  // namespace
 
-void multiply_rows(const LevelOps& ops, const KernelContext& context, const Matrix& weights, int64_t first_row,
-                   int64_t n_rows, const Columns& columns, int64_t first, int64_t n, const float* bias,
-                   const ProductBuffers& buffers, float* c) {
-  const WeightRows rows{weights.row(first_row), weights.row_bytes, n_rows, weights.n_in};
+void multiply_rows(const LevelOps& ops, const KernelContext& context, const Matrix& weights, const RowRange& range,
+                   const Columns& columns, int64_t first, int64_t n, const float* bias, const ProductBuffers& buffers, float* c) {
+  const WeightRows rows{weights.row(range.first), weights.row_bytes, range.n, weights.n_in, range.next};
   const bool codes = uses_codes(context, weights.format);
   if (codes && columns.panels != nullptr) {
     multiply_code_tile(ops, weights.format, rows, columns, first, n, first == 0, buffers.tile, c);
@@ -146,7 +145,7 @@ void multiply_rows(const LevelOps& ops, const KernelContext& context, const Matr
   } else {
     dot_rows(ops, codes, weights.format, rows, columns, first, n, buffers, c);
   }
-  finish(weights, bias != nullptr ? bias + first_row : nullptr, n_rows, n, c);
+  finish(weights, bias != nullptr ? bias + range.first : nullptr, range.n, n, c);
 }
 
 }  // namespace moebius::cpu

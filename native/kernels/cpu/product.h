@@ -60,10 +60,15 @@ struct ProductBuffers {
 void pack_code_panels(const LevelOps&, const Columns&, int64_t first_tile, int64_t end_tile, ColumnBlock* panels);
 void pack_float_panels(const Columns&, int64_t n_in, int64_t first_tile, int64_t end_tile, FloatColumnBlock* panels);
 
-// c[i, r] = scale * (weight row first_row + r) . (column first + i) + bias for n_rows <= 32
+// Rows of a matrix, and what their worker reads after them (null: the rows behind).
+struct RowRange {
+  int64_t first = 0, n = 0;
+  const uint8_t* next = nullptr;
+};
+
+// c[i, r] = scale * (weight row rows.first + r) . (column first + i) + bias for up to 32
 // rows and n <= kSpanColumns columns; c [n, 32]; `first` is a multiple of kSpanColumns.
-void multiply_rows(const LevelOps&, const KernelContext&, const Matrix& weights, int64_t first_row,
-                   int64_t n_rows, const Columns&, int64_t first, int64_t n, const float* bias,
+void multiply_rows(const LevelOps&, const KernelContext&, const Matrix& weights, const RowRange& rows, const Columns&, int64_t first, int64_t n, const float* bias,
                    const ProductBuffers&, float* c);
 
 }  // namespace moebius::cpu

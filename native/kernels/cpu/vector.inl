@@ -34,13 +34,13 @@ struct Bf16Row {
 // Two chains per column hide the latency of the multiply-add; their split is fixed, so a
 // product does not depend on how many columns are computed beside it.
 template <typename Row, int kColumns>
-void float_dot_row(const uint8_t* row, int64_t n, const float* const* x, float* out, int64_t out_stride) {
+void float_dot_row(const uint8_t* row, int64_t n, int64_t ahead, const float* const* x, float* out, int64_t out_stride) {
   constexpr int kLanes = Simd::kLanes;
   Simd::F even[kColumns], odd[kColumns];
   for (int c = 0; c < kColumns; ++c) even[c] = odd[c] = Simd::zero();
   int64_t i = 0;
   for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
-    fetch_ahead(row + i * Row::kBytes, 2 * kLanes * Row::kBytes);
+    fetch_ahead(row + i * Row::kBytes, 2 * kLanes * Row::kBytes, ahead);
     const Simd::F a = Row::load(row + i * Row::kBytes), b = Row::load(row + (i + kLanes) * Row::kBytes);
 #pragma GCC unroll 4
     for (int c = 0; c < kColumns; ++c) {
@@ -62,18 +62,20 @@ void float_dot_row(const uint8_t* row, int64_t n, const float* const* x, float* 
 template <typename Row>
 void float_dot_rows(const WeightRows& weights, const float* const* columns, int n_columns, float* out,
                     int64_t out_stride) {
+  const ReadAhead read_ahead = ReadAhead::of(weights);
   for (int64_t r = 0; r < weights.n_rows; ++r) {
-    const uint8_t* row = weights.data + static_cast<size_t>(r) * weights.row_bytes;
+    const uint8_t* row = weights.row(r);
+    const int64_t ahead = read_ahead.distance(row);
     for (int c = 0; c < n_columns;) {
       float* to = out + c * out_stride + r;
       if (n_columns - c >= 4) {
-        float_dot_row<Row, 4>(row, weights.n_in, columns + c, to, out_stride);
+        float_dot_row<Row, 4>(row, weights.n_in, ahead, columns + c, to, out_stride);
         c += 4;
       } else if (n_columns - c >= 2) {
-        float_dot_row<Row, 2>(row, weights.n_in, columns + c, to, out_stride);
+        float_dot_row<Row, 2>(row, weights.n_in, ahead, columns + c, to, out_stride);
         c += 2;
       } else {
-        float_dot_row<Row, 1>(row, weights.n_in, columns + c, to, out_stride);
+        float_dot_row<Row, 1>(row, weights.n_in, ahead, columns + c, to, out_stride);
         c += 1;
       }
     }

@@ -1,5 +1,7 @@
 // Products of every format at every level against the plain loops; rows of a batch are
 // bit-identical to the same rows alone; thread counts change nothing.
+#include "kernels/cpu/fetch.h"
+#include "kernels/cpu/level_ops.h"
 #include "native/kernels/kernel_cases.h"
 
 namespace {
@@ -55,6 +57,18 @@ void check_shapes(Phase phase, const std::vector<int64_t>& token_counts) {
 }
 
 }  // namespace
+
+TEST(reading_goes_on_where_the_worker_goes_on) {
+  const std::vector<uint8_t> own(10000), other(10000);
+  const cpu::WeightRows rows{own.data(), 1000, 10, 0, other.data()};
+  const cpu::ReadAhead ahead = cpu::ReadAhead::of(rows);
+  CHECK_EQ(ahead.distance(rows.row(5), 4096), int64_t{4096});
+  CHECK(rows.row(6) + ahead.distance(rows.row(6), 4096) == other.data() + 96);
+  CHECK(rows.row(9) + ahead.distance(rows.row(9), 4096) == other.data() + 3096);
+  // Only the last part of a run knows what comes after it; without that the rows behind do.
+  CHECK(rows.slice(2, 3).next == nullptr && rows.slice(2, 8).next == other.data());
+  CHECK_EQ(cpu::ReadAhead::of(rows.slice(2, 3)).distance(rows.row(4), 4096), int64_t{4096});
+}
 
 TEST(products_of_every_format_match_the_plain_loops_in_decode) { check_shapes(Phase::kDecode, {1, 2, 3, 5, 8, 13}); }
 
