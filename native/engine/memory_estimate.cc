@@ -51,20 +51,22 @@ int64_t feed_forward_bytes(const ModelInfo& info, const KernelSizes& sizes, int6
                            int64_t n_groups, int64_t width, bool in_parts) {
   constexpr int64_t kPartBytes = int64_t{16} << 20, kBatchBytes = int64_t{16} << 20;
   const int64_t pairs = rows * slots, d = info.hidden_size;
-  const int64_t hidden_row = sizes.is_float ? 4 * width : sizes.rounded(width);
+  const int64_t packed_row = sizes.is_float ? 4 * width : 0;  // codes are packed at once
   // The last six columns of a group are full to the half on average: a little more than that.
   const int64_t columns = pairs + 4 * (n_groups > 1 ? n_groups : 0), tiles = (columns + 5) / 6;
   // A batch holds the largest group: all rows where there is a shared expert or but one block,
   // else a few times the average.
   const bool has_whole_group = n_groups == 1 || n_groups > info.n_routed_experts;
   const int64_t largest = (std::min(rows, has_whole_group ? rows : 4 * pairs / n_groups) + 5) / 6;
-  const int64_t batch = std::min(tiles, std::max(kBatchBytes / (sizes.six_columns(d) + 6 * hidden_row), largest));
+  const int64_t batch = std::min(tiles, std::max(kBatchBytes / (sizes.six_columns(d) + 6 * packed_row), largest));
   // Small groups go without packing: from how many rows on depends on the machine's thresholds.
+  // Their hidden rows need a little more than packed ones.
   constexpr int64_t kUnpackedRows = 24;
-  const int64_t hidden_rows = std::min(pairs, 6 * batch + kUnpackedRows * n_groups);
+  const int64_t unpacked = std::min(pairs, kUnpackedRows * n_groups) * std::max<int64_t>(sizes.rounded(width) - sizes.six_columns(width) / 6, 0);
+  const int64_t hidden = unpacked + std::min(pairs, 6 * batch) * packed_row;
   // Outputs of experts that arrive one after another all wait for the last.
   const int64_t parts = in_parts ? 4 * pairs * ((d + 31) / 32 * 32) : std::min(4 * pairs * d, std::max(kPartBytes, 4 * pairs * 32));
-  return rows * sizes.rounded(d) + hidden_rows * hidden_row + batch * sizes.six_columns(d) + tiles * sizes.six_columns(width) +
+  return rows * sizes.rounded(d) + hidden + batch * sizes.six_columns(d) + tiles * sizes.six_columns(width) +
          parts + 12 * pairs;
 }
 

@@ -50,7 +50,7 @@ std::vector<float> product(const LevelOps& ops, const Sample& sample, const std:
     const ActivationBlock* of_panel[kTileColumns];
     const auto n = static_cast<int>(std::min<int64_t>(kTileColumns, kColumns - p * kTileColumns));
     for (int i = 0; i < n; ++i) of_panel[i] = x.data() + (p * kTileColumns + i) * kBlocks;
-    ops.pack_columns(of_panel, n, kBlocks, panels.data() + p * kBlocks);
+    ops.pack_groups(of_panel, n, {0, kBlocks * 8}, kBlocks, panels.data() + p * kBlocks);
   }
   const auto tile = std::make_unique<TileBlock>();
   std::vector<float> c(kColumns * kTileRows, 0.0f);

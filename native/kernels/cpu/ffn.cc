@@ -23,8 +23,8 @@ class FfnStep {
     hidden_ = {nullptr, plan.n_ff, nullptr, activation_blocks(plan.n_ff)};
     survey();
     if (code_inputs_) inputs_.blocks = quantize_rows(ops, context, scratch_, x, plan.n_tokens, plan.n_in, plan.n_in);
-    if (code_hidden_) hidden_.blocks = hidden_blocks_ = scratch_.take<ActivationBlock>((batch_rows_ + kept_rows_) * hidden_.blocks_per_row);
-    if (float_hidden_) hidden_.x = hidden_floats_ = scratch_.take<float>((batch_rows_ + kept_rows_) * plan.n_ff);
+    if (code_hidden_) hidden_.blocks = hidden_blocks_ = scratch_.take<ActivationBlock>(kept_rows_ * hidden_.blocks_per_row);
+    if (float_hidden_) hidden_.x = hidden_floats_ = scratch_.take<float>((kept_rows_ + batch_rows_) * plan.n_ff);
     input_columns_ = take_columns(batch_tiles_, inputs_.blocks_per_row, code_inputs_, float_inputs_);
     hidden_columns_ = take_columns(tile_offsets_[n_groups_], hidden_.blocks_per_row, code_hidden_, float_hidden_);
     const int64_t n_workers = worker_count(context);
@@ -71,6 +71,7 @@ class FfnStep {
     int64_t n_blocks = 0;
     int64_t first_tile = 0;  // of the plan: the one that lies first
 
+    PanelColumns floats() const { return {nullptr, float_panels, n_blocks, first_tile}; }
     ColumnBlock* codes_of(int64_t tile) const { return panels != nullptr ? panels + (tile - first_tile) * n_blocks : nullptr; }
     FloatColumnBlock* floats_of(int64_t tile) const { return float_panels != nullptr ? float_panels + (tile - first_tile) * n_blocks : nullptr; }
   };
@@ -99,7 +100,7 @@ class FfnStep {
   // A batch holds so many tiles of columns: what the bytes allow, the largest group at least.
   void size_batches() {
     const int64_t inputs = inputs_.blocks_per_row * static_cast<int64_t>((code_inputs_ ? sizeof(ColumnBlock) : 0) + (float_inputs_ ? sizeof(FloatColumnBlock) : 0));
-    const int64_t hidden = (code_hidden_ ? hidden_.blocks_per_row * static_cast<int64_t>(sizeof(ActivationBlock)) : 0) + (float_hidden_ ? plan_.n_ff * 4 : 0);
+    const int64_t hidden = float_hidden_ ? plan_.n_ff * 4 : 0;  // codes are packed at once
     batch_tiles_ = kBatchBytes / (inputs + kTileColumns * hidden);
     int64_t tiled_rows = 0;
     for (int64_t g = 0; g < n_groups_; ++g) {
@@ -129,19 +130,19 @@ class FfnStep {
       for_chunks(context_, n_jobs, tiles_per_job(n_jobs, worker_count(context_)), [this](int64_t begin, int64_t end, int worker) {
         gate_up_jobs(begin, end - begin, worker);
       });
-      pack(hidden_, nullptr, hidden_columns_);
+      pack(hidden_, nullptr, hidden_columns_.floats());
     }
   }
 
-  // As many groups as a batch holds. Hidden rows that will be packed lie in the batch's own
-  // rows, those that row dots read behind them, for good.
+  // As many groups as a batch holds. Hidden rows that row dots read stay for good; behind them
+  // lie those of the batch that will be packed as floats.
   void take_batch(int64_t& n_kept) {
     input_columns_.first_tile = tile_offsets_[first_group_];
     int64_t n_rows = 0;
     for (end_group_ = first_group_; end_group_ < n_groups_; ++end_group_) {
       const FfnGroup& group = groups_[end_group_];
       if (tile_offsets_[end_group_ + 1] - tile_offsets_[first_group_] > batch_tiles_) return;
-      hidden_rows_[end_group_] = packs_hidden(group) ? n_rows : batch_rows_ + n_kept;
+      hidden_rows_[end_group_] = packs_hidden(group) ? kept_rows_ + n_rows : n_kept;
       (packs_hidden(group) ? n_rows : n_kept) += group.count;
     }
   }
@@ -159,7 +160,7 @@ class FfnStep {
       columns.rows = tokens + group.first;
     } else {
       if (inputs.x != nullptr) columns.inputs.x = inputs.row(hidden_rows_[g]);
-      if (inputs.blocks != nullptr) columns.inputs.blocks = inputs.block_row(hidden_rows_[g]);
+      if (inputs.blocks != nullptr && !packs_hidden(group)) columns.inputs.blocks = inputs.block_row(hidden_rows_[g]);
     }
     if (!(tokens != nullptr ? packs_inputs(group) : packs_hidden(group))) return columns;
     columns.panels = all.codes_of(tile_offsets_[g]);
@@ -169,6 +170,7 @@ class FfnStep {
 
   // Fills the panels of the batch's groups.
   void pack(const Inputs& inputs, const int32_t* tokens, const PanelColumns& all) {
+    if (all.panels == nullptr && all.float_panels == nullptr) return;
     const int64_t first_tile = tile_offsets_[first_group_];
     for_chunks(context_, tile_offsets_[end_group_] - first_tile, 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t index = first_tile + begin; index < first_tile + end; ++index) {
@@ -228,24 +230,43 @@ class FfnStep {
       for (int64_t i = 0; i < n_tiles; ++i)
         multiply_rows(ops_, context_, weights.up_proj, rows(i, gate_rows(g, first_tile + n_tiles)), for_up, first, n,
                       weights.up_bias, buffers, up + i * n * kTileRows);
-      for (int64_t i = 0; i < n_tiles * n; ++i) {
-        const int64_t tile = i / n, row = hidden_rows_[g] + first + i % n;
-        float* values = gate + i * kTileRows;
-        ops_.activate(weights.activation, values, up + i * kTileRows, tile_rows(tile), values);
-        store_hidden(row, (first_tile + tile) * kTileRows, tile_rows(tile), weights, values);
+      for (int64_t i = 0; i < n_tiles; ++i) {
+        float *values = gate + i * n * kTileRows, *of_up = up + i * n * kTileRows;
+        for (int64_t at = 0; at < n * kTileRows; at += kTileRows)
+          ops_.activate(weights.activation, values + at, of_up + at, tile_rows(i), values + at);
+        store_hidden(g, first, n, (first_tile + i) * kTileRows, tile_rows(i), values);
       }
     }
   }
 
-  // The last job of a row also clears the padding behind it.
-  void store_hidden(int64_t row, int64_t first_row, int64_t n_rows, const FfnWeights& weights, const float* values) {
+  // Elements [first_row, first_row + n_rows) of the hidden rows of pairs [first, first + n) of a
+  // group; values [n, 32]. The last job of a row also clears the padding behind it.
+  void store_hidden(int64_t g, int64_t first, int64_t n, int64_t first_row, int64_t n_rows, const float* values) {
+    const FfnWeights& weights = groups_[g].weights;
+    const int64_t row = hidden_rows_[g] + first, n_ff = weights.gate_proj.n_out, group = first_row / 32;
+    const GroupRange range{group, first_row + n_rows == n_ff ? activation_blocks(n_ff) * 8 : group + 1};
     if (!uses_codes(context_, weights.down_proj.format)) {
-      std::copy_n(values, n_rows, hidden_floats_ + row * plan_.n_ff + first_row);
-      return;
+      for (int64_t i = 0; i < n; ++i) std::copy_n(values + i * kTileRows, n_rows, hidden_floats_ + (row + i) * plan_.n_ff + first_row);
+    } else if (packs_hidden(groups_[g])) {
+      pack_hidden(values, n_rows, n, range, hidden_columns_.codes_of(tile_offsets_[g] + first / kTileColumns));
+    } else {
+      for (int64_t i = 0; i < n; ++i)
+        ops_.quantize_groups(values + i * kTileRows, n_rows, range.first, range.end - range.first, hidden_blocks_ + (row + i) * hidden_.blocks_per_row);
     }
-    const int64_t n_ff = weights.gate_proj.n_out, group = first_row / 32;
-    const int64_t n_groups = first_row + n_rows == n_ff ? hidden_.blocks_per_row * 8 - group : 1;
-    ops_.quantize_groups(values, n_rows, group, n_groups, hidden_blocks_ + row * hidden_.blocks_per_row);
+  }
+
+  // Rounded straight into the panels: all hidden rows of a prompt would not stay in the caches
+  // until they are packed.
+  void pack_hidden(const float* values, int64_t n_rows, int64_t n, GroupRange range, ColumnBlock* panel) const {
+    ActivationBlock blocks[kTileColumns];
+    const ActivationBlock* rows[kTileColumns];
+    for (int i = 0; i < kTileColumns; ++i) rows[i] = blocks + i;
+    for (int64_t first = 0; first < n; first += kTileColumns, panel += hidden_.blocks_per_row) {
+      const auto count = static_cast<int>(std::min<int64_t>(kTileColumns, n - first));
+      for (int i = 0; i < count; ++i)
+        ops_.quantize_groups(values + (first + i) * kTileRows, n_rows, range.first % 8, range.end - range.first, blocks + i);
+      ops_.pack_groups(rows, count, range, hidden_.blocks_per_row, panel);
+    }
   }
 
   // Output rows [row, row + n_rows) of all groups.
@@ -326,8 +347,8 @@ class FfnStep {
   Inputs inputs_;                             // rows are tokens
   Inputs hidden_;                             // rows as hidden_rows_ places them
   int64_t* hidden_rows_ = nullptr;            // [n_groups] the first row of a group
-  ActivationBlock* hidden_blocks_ = nullptr;  // [batch_rows + kept_rows, blocks]
-  float* hidden_floats_ = nullptr;            // [batch_rows + kept_rows, n_ff]
+  ActivationBlock* hidden_blocks_ = nullptr;  // [kept_rows, blocks]
+  float* hidden_floats_ = nullptr;            // [kept_rows + batch_rows, n_ff]
   PanelColumns input_columns_, hidden_columns_;
   ProductBuffers buffers_;
   float* products_ = nullptr;                 // [workers, gate and up, kSpanColumns, 32]

@@ -58,6 +58,11 @@ using DotRows = void (*)(const WeightRows&, const ActivationBlock* const* column
 using FloatDotRows = void (*)(const WeightRows&, const float* const* columns, int n_columns,
                               float* out, int64_t out_stride);
 
+// Groups of 32 inputs of a row.
+struct GroupRange {
+  int64_t first = 0, end = 0;
+};
+
 // How the codes of an expanded tile are grouped: one scale per 32 or 16 inputs.
 struct CodeForm {
   int group = 0;
@@ -94,9 +99,10 @@ struct LevelOps {
   // next while it multiplies.
   void (*multiply_tile[kMaxFormats])(const TileBlock&, const PanelBlock&, int64_t n_columns, Upcoming,
                                      float* c) = {};
-  // One tile of up to six activation rows; how it is laid out is the level's own affair.
-  void (*pack_columns)(const ActivationBlock* const* rows, int n_columns, int64_t n_blocks,
-                       ColumnBlock* out) = nullptr;
+  // Some groups of up to six activation rows into their panel [n_blocks]; how it is laid out is
+  // the level's own affair. rows[i] is the block with the first of these groups of row i.
+  void (*pack_groups)(const ActivationBlock* const* rows, int n_columns, GroupRange, int64_t n_blocks,
+                      ColumnBlock* panel) = nullptr;
   // rows: 32 pointers to 256 floats.
   void (*pack_float_tile)(const float* const* rows, FloatTileBlock* out) = nullptr;
   void (*multiply_float_tile)(const FloatTileBlock&, const FloatColumnBlock* columns, int64_t stride,

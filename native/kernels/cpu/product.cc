@@ -23,7 +23,7 @@ void pack_code_panels(const LevelOps& ops, const Columns& columns, int64_t first
     const int count = static_cast<int>(std::min<int64_t>(kTileColumns, columns.n - begin));
     const ActivationBlock* rows[kTileColumns];
     for (int i = 0; i < count; ++i) rows[i] = columns.inputs.block_row(columns.input_row(begin + i));
-    ops.pack_columns(rows, count, n_blocks, panels + tile * n_blocks);
+    ops.pack_groups(rows, count, {0, n_blocks * 8}, n_blocks, panels + tile * n_blocks);
   }
 }
 

@@ -225,40 +225,35 @@ void multiply_tile(const TileBlock& tile, const PanelBlock& x, int64_t n_columns
   }
 }
 
-// Sums of 16 consecutive codes.
-inline void code_sums(const int8_t* codes, int32_t (&sums)[16]) {
+// Sums of the two halves of 32 codes.
+inline void code_sums(const int8_t* codes, int32_t (&sums)[2]) {
   const __m256i ones8 = _mm256_set1_epi8(1), ones16 = _mm256_set1_epi16(1);
-  for (int g = 0; g < 8; ++g) {
-    __m256i quads = _mm256_madd_epi16(_mm256_maddubs_epi16(ones8, load32(codes + 32 * g)), ones16);
-    quads = _mm256_add_epi32(quads, _mm256_shuffle_epi32(quads, 0x4e));
-    quads = _mm256_add_epi32(quads, _mm256_shuffle_epi32(quads, 0xb1));
-    sums[2 * g] = _mm256_cvtsi256_si32(quads);
-    sums[2 * g + 1] = _mm256_extract_epi32(quads, 4);
+  __m256i quads = _mm256_madd_epi16(_mm256_maddubs_epi16(ones8, load32(codes)), ones16);
+  quads = _mm256_add_epi32(quads, _mm256_shuffle_epi32(quads, 0x4e));
+  quads = _mm256_add_epi32(quads, _mm256_shuffle_epi32(quads, 0xb1));
+  sums[0] = _mm256_cvtsi256_si32(quads);
+  sums[1] = _mm256_extract_epi32(quads, 4);
+}
+
+inline void pack_group(const ActivationBlock& from, int g, int column, ColumnBlock& to) {
+  int32_t words[8], sums[2];
+  std::memcpy(words, from.codes + 32 * g, sizeof words);
+  for (int line = 0; line < 8; ++line) std::memcpy(to.codes[8 * g + line][column], &words[line], 4);
+  code_sums(from.codes + 32 * g, sums);
+  to.scales[g][column] = from.scales[g];
+  to.sums32[g][column] = from.sums32[g];
+  to.offsets32[g][column] = -128 * (sums[0] + sums[1]);
+  for (int half = 0; half < 2; ++half) {
+    to.sums16[2 * g + half][column] = from.sums16[sum_place<Simd::kDotOrder>(2 * g + half)];
+    to.offsets16[2 * g + half][column] = -128 * sums[half];
   }
 }
 
-void pack_columns(const ActivationBlock* const* rows, int n_columns, int64_t n_blocks, ColumnBlock* out) {
-  for (int64_t b = 0; b < n_blocks; ++b) {
-    ColumnBlock& block = out[b];
-    for (int i = 0; i < kTileColumns; ++i) {
-      // Missing columns repeat the first; nobody reads their results.
-      const ActivationBlock& from = rows[i < n_columns ? i : 0][b];
-      int32_t words[64];
-      std::memcpy(words, from.codes, sizeof words);
-      for (int line = 0; line < 64; ++line) std::memcpy(block.codes[line][i], &words[line], 4);
-      int32_t sums[16];
-      code_sums(from.codes, sums);
-      for (int g = 0; g < 8; ++g) {
-        block.scales[g][i] = from.scales[g];
-        block.sums32[g][i] = from.sums32[g];
-        block.offsets32[g][i] = -128 * (sums[2 * g] + sums[2 * g + 1]);
-      }
-      for (int g = 0; g < 16; ++g) {
-        block.sums16[g][i] = from.sums16[sum_place<Simd::kDotOrder>(g)];
-        block.offsets16[g][i] = -128 * sums[g];
-      }
-    }
-  }
+// Missing columns repeat the first; nobody reads their results.
+void pack_groups(const ActivationBlock* const* rows, int n_columns, GroupRange groups, int64_t, ColumnBlock* panel) {
+  for (int64_t g = groups.first; g < groups.end; ++g)
+    for (int i = 0; i < kTileColumns; ++i)
+      pack_group(rows[i < n_columns ? i : 0][g / 8 - groups.first / 8], static_cast<int>(g % 8), i, panel[g / 8]);
 }
 
 }  // namespace
@@ -278,7 +273,7 @@ void fill_format(LevelOps& ops) {
 }  // namespace
 
 void fill_tile_ops(LevelOps& ops) {
-  ops.pack_columns = pack_columns;
+  ops.pack_groups = pack_groups;
   fill_float_tile_ops(ops);
 #define MOEBIUS_TILE(name) fill_format<QuantFormat::name>(ops);
   MOEBIUS_QUANTISED_FORMATS(MOEBIUS_TILE)

@@ -152,9 +152,9 @@ inline void multiply_block(const TileBlock& tile, int first_vector, const Column
 }
 
 // The codes of six columns: [32, 3, 2, 8].
-inline void pack_codes(const int8_t* from, int column, ColumnBlock& block) {
+inline void pack_codes(const int8_t* from, int g, int column, ColumnBlock& block) {
   int8_t* to = block.codes[0][0] + column * 8;
-  for (int step = 0; step < 32; ++step) std::memcpy(to + step * 48, from + step * 8, 8);
+  for (int step = 4 * g; step < 4 * g + 4; ++step) std::memcpy(to + step * 48, from + step * 8, 8);
 }
 
 #else
@@ -220,8 +220,8 @@ inline void multiply_block(const TileBlock& tile, int first_vector, const Column
 }
 
 // The codes of six columns: [64, 6, 4].
-inline void pack_codes(const int8_t* from, int column, ColumnBlock& block) {
-  for (int line = 0; line < 64; ++line) std::memcpy(block.codes[line][column], from + line * 4, 4);
+inline void pack_codes(const int8_t* from, int g, int column, ColumnBlock& block) {
+  for (int line = 8 * g; line < 8 * g + 8; ++line) std::memcpy(block.codes[line][column], from + line * 4, 4);
 }
 
 #endif
@@ -250,19 +250,18 @@ void multiply_tile(const TileBlock& tile, const PanelBlock& x, int64_t n_columns
 }
 
 // Signed codes need no offsets: those of the blocks stay unset.
-void pack_columns(const ActivationBlock* const* rows, int n_columns, int64_t n_blocks, ColumnBlock* out) {
-  for (int64_t b = 0; b < n_blocks; ++b) {
-    for (int i = 0; i < kTileColumns; ++i) {
-      // Missing columns repeat the first; nobody reads their results.
-      const ActivationBlock& from = rows[i < n_columns ? i : 0][b];
-      pack_codes(from.codes, i, out[b]);
-      for (int g = 0; g < 8; ++g) {
-        out[b].scales[g][i] = from.scales[g];
-        out[b].sums32[g][i] = from.sums32[g];
-      }
-      for (int g = 0; g < 16; ++g) out[b].sums16[g][i] = from.sums16[g];
-    }
-  }
+inline void pack_group(const ActivationBlock& from, int g, int column, ColumnBlock& to) {
+  pack_codes(from.codes, g, column, to);
+  to.scales[g][column] = from.scales[g];
+  to.sums32[g][column] = from.sums32[g];
+  for (int half = 2 * g; half < 2 * g + 2; ++half) to.sums16[half][column] = from.sums16[half];
+}
+
+// Missing columns repeat the first; nobody reads their results.
+void pack_groups(const ActivationBlock* const* rows, int n_columns, GroupRange groups, int64_t, ColumnBlock* panel) {
+  for (int64_t g = groups.first; g < groups.end; ++g)
+    for (int i = 0; i < kTileColumns; ++i)
+      pack_group(rows[i < n_columns ? i : 0][g / 8 - groups.first / 8], static_cast<int>(g % 8), i, panel[g / 8]);
 }
 
 }  // namespace
@@ -279,7 +278,7 @@ void fill_format(LevelOps& ops) {
 }  // namespace
 
 void fill_tile_ops(LevelOps& ops) {
-  ops.pack_columns = pack_columns;
+  ops.pack_groups = pack_groups;
   fill_float_tile_ops(ops);
 #define MOEBIUS_TILE(name) fill_format<QuantFormat::name>(ops);
   MOEBIUS_QUANTISED_FORMATS(MOEBIUS_TILE)

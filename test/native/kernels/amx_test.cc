@@ -104,7 +104,7 @@ std::vector<ColumnBlock> packed(const std::vector<ActivationBlock>& columns, int
     const ActivationBlock* rows[kTileColumns];
     const auto count = static_cast<int>(std::min<int64_t>(kTileColumns, n - p * kTileColumns));
     for (int i = 0; i < count; ++i) rows[i] = columns.data() + (p * kTileColumns + i) * n_blocks;
-    pack_amx_columns(rows, count, n_blocks, panels.data() + p * n_blocks);
+    pack_amx_groups(rows, count, {0, n_blocks * 8}, n_blocks, panels.data() + p * n_blocks);
   }
   return panels;
 }
@@ -235,7 +235,7 @@ TEST(the_check_at_start_accepts_the_model_and_notices_one_wrong_bit) {
   faulty.multiply_tile[static_cast<int>(QuantFormat::kQ6_K)] = faulty_product;
   CHECK_EQ(tile_product_fault(faulty, avx512_ops()), std::string("tile products of Q6_K differ from those of the vector kernels"));
   LevelOps unpacked = amx_model_ops();
-  unpacked.pack_columns = avx512_ops().pack_columns;
+  unpacked.pack_groups = avx512_ops().pack_groups;
   CHECK(!tile_product_fault(unpacked, avx512_ops()).empty());
 }
 #endif

@@ -32,7 +32,7 @@ void fill_amx_format(LevelOps& ops) {
 template <typename Registers, typename Vector, const LevelOps& (*vector_ops)()>
 LevelOps amx_level_ops() {
   LevelOps ops = vector_ops();
-  ops.pack_columns = pack_amx_columns;
+  ops.pack_groups = pack_amx_groups;
   [&]<int... kFormats>(std::integer_sequence<int, kFormats...>) {
     (fill_amx_format<Registers, Vector, vector_ops, kFormats>(ops), ...);
   }(std::make_integer_sequence<int, kMaxFormats>());

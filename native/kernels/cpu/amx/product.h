@@ -39,21 +39,24 @@ static_assert(sizeof(AmxColumn) * kTileColumns == sizeof(ColumnBlock));
 // Up to here vectors are as good: a step takes 8 cycles for the weights alone.
 constexpr int64_t kFewColumns = 4;
 
-void pack_amx_columns(const ActivationBlock* const* rows, int n_columns, int64_t n_blocks, ColumnBlock* out) {
-  auto* columns = reinterpret_cast<AmxColumn*>(out);
+void pack_amx_groups(const ActivationBlock* const* rows, int n_columns, GroupRange groups, int64_t n_blocks, ColumnBlock* panel) {
+  auto* columns = reinterpret_cast<AmxColumn*>(panel);
   for (int i = 0; i < n_columns; ++i)
-    for (int64_t b = 0; b < n_blocks; ++b) {
-      AmxColumn& column = columns[i * n_blocks + b];
-      std::memcpy(column.codes, rows[i][b].codes, sizeof column.codes);
-      std::memcpy(column.scales, rows[i][b].scales, sizeof column.scales);
-      std::memcpy(column.sums32, rows[i][b].sums32, sizeof column.sums32);
-      for (int g = 0; g < 16; ++g) {
-        column.sums16[g] = rows[i][b].sums16[lane_of_group(g)];
+    for (int64_t at = groups.first; at < groups.end; ++at) {
+      const ActivationBlock& from = rows[i][at / 8 - groups.first / 8];
+      AmxColumn& column = columns[i * n_blocks + at / 8];
+      const auto g = static_cast<int>(at % 8);
+      std::memcpy(column.codes + 32 * g, from.codes + 32 * g, 32);
+      column.scales[g] = from.scales[g];
+      column.sums32[g] = from.sums32[g];
+      column.offsets32[g] = 0;
+      for (int half = 2 * g; half < 2 * g + 2; ++half) {
+        column.sums16[half] = from.sums16[lane_of_group(half)];
         int32_t sum = 0;
-        for (int k = 0; k < 16; ++k) sum += column.codes[16 * g + k];
-        column.offsets16[g] = -128 * sum;
+        for (int k = 0; k < 16; ++k) sum += column.codes[16 * half + k];
+        column.offsets16[half] = -128 * sum;
+        column.offsets32[g] += column.offsets16[half];
       }
-      for (int g = 0; g < 8; ++g) column.offsets32[g] = column.offsets16[2 * g] + column.offsets16[2 * g + 1];
     }
 }
 
