@@ -2,109 +2,13 @@
 // for up to kMaxColumns activation rows. Included by one .cc file per level.
 #include <algorithm>
 
-#include "kernels/cpu/activations.h"
-#include "kernels/cpu/expand_formats.h"
+#include "kernels/cpu/dot_block.h"
 #include "kernels/cpu/fetch.h"
 #include "kernels/cpu/level_ops.h"
 #include "kernels/cpu/quantize.inl"
-#ifdef __AVX512BW__
-#include "kernels/cpu/expand_dots512.h"
-#else
-#include "kernels/cpu/expand_grid256.h"
-#endif
 
 namespace moebius::cpu {
 namespace {
-
-constexpr int kVectorsPerSum = Simd::kVectorsPerBlock / Simd::kSumsPerBlock;
-
-// The weights of one block in the order of the dots (activations.h).
-template <typename Format>
-struct PreparedBlock {
-  static constexpr int kOffset = Format::kSigned ? Simd::kSignedOffset : Format::kOffset;
-  static constexpr bool kHasMins = Format::kHasMin || kOffset != 0;
-
-  Simd::I codes[Simd::kVectorsPerBlock];
-  Simd::Factors factors;
-
-  void load(const uint8_t* p, const uint16_t*, const Grids& grids) {
-#ifdef __AVX512BW__
-    if constexpr (DotFormat<Format::kFormat>::kExists) {
-      DotFormat<Format::kFormat>::expand(p, codes, factors);
-      return;
-    }
-#endif
-    Expanded expanded;
-    expand_codes<Format>(p, grids, codes, expanded);
-    Simd::order_for_dots(codes);
-    constexpr int kHalves = Format::kGroup == 16 ? 2 : 1;
-    // (code - offset) * scale = code * scale - min
-    if constexpr (kOffset != 0)
-      for (int half = 0; half < kHalves; ++half) expanded.mins[half] = _mm256_mul_ps(expanded.scales[half], _mm256_set1_ps(kOffset));
-    if constexpr (kHalves == 1) expanded.scales[1] = expanded.mins[1] = _mm256_setzero_ps();
-    if constexpr (!kHasMins) expanded.mins[0] = expanded.mins[1] = _mm256_setzero_ps();
-    factors = Simd::template join_factors<Format::kGroup>(expanded.scales, expanded.mins);
-  }
-
-  // The scaled dot of sum s with a column, on top of `sum`.
-  template <typename Products>
-  Simd::F add_sum(int s, const ActivationBlock& column, const Products& products, Simd::F sum) const {
-    Simd::I dots = Simd::zero_int();
-#pragma GCC unroll 4
-    for (int part = 0; part < kVectorsPerSum; ++part) {
-      const Simd::I x = Simd::load_aligned(column.dot_codes + Simd::dot_bytes(s, part));
-      const Simd::I own = codes[kVectorsPerSum * s + part];
-      dots = Format::kSigned ? Simd::dot_signed(dots, own, x) : Simd::dot(dots, own, x);
-    }
-    return Simd::fma(Simd::to_float(dots), Simd::template spread<Format::kGroup>(products, s), sum);
-  }
-};
-
-// Indices into a grid that are found before the blocks of a segment are met.
-template <typename Format>
-constexpr int kIndices = 0;
-
-#ifndef __AVX512BW__
-template <typename Format>
-  requires GridBlock<Format::kFormat>::kExists
-constexpr int kIndices<Format> = GridBlock<Format::kFormat>::kIndices;
-
-// Codes that are looked up in a grid only when they are needed. Their signs move to the
-// activations.
-template <typename Format>
-  requires GridBlock<Format::kFormat>::kExists
-struct PreparedBlock<Format> : GridBlock<Format::kFormat> {
-  using Grid = GridBlock<Format::kFormat>;
-
-  template <typename Products>
-  Simd::F add_sum(int s, const ActivationBlock& column, const Products& products, Simd::F sum) const {
-    const auto x = [&](int part) {
-      const Simd::I values = Simd::load_aligned(column.dot_codes + Simd::dot_bytes(s, part));
-      if constexpr (Grid::kHasSigns) return Simd::with_signs(values, Grid::signs(s, part));
-      return values;
-    };
-    const Simd::I dots = Simd::dot_twice(Grid::entries(s, 0), x(0), Grid::entries(s, 1), x(1));
-    return Simd::fma(Simd::to_float(dots), Simd::template spread<Format::kGroup>(products, s), sum);
-  }
-};
-#endif
-
-// Where a block has several sums, two chains hide the latency of the multiply-add.
-struct RowSums {
-  static constexpr int kChains = Simd::kSumsPerBlock > 1 ? 2 : 1;
-  Simd::F chains[kChains];
-
-  void clear() { std::fill_n(chains, kChains, Simd::zero()); }
-  Simd::F total() const { return kChains == 2 ? Simd::add(chains[0], chains[kChains - 1]) : chains[0]; }
-
-  template <typename Format>
-  void add(const PreparedBlock<Format>& block, const ActivationBlock& column) {
-    if constexpr (PreparedBlock<Format>::kHasMins) chains[0] = Simd::template subtract_mins<Format::kGroup>(chains[0], block.factors, column);
-    const auto products = Simd::template times_scales<Format::kGroup>(block.factors, column);
-#pragma GCC unroll 4
-    for (int s = 0; s < Simd::kSumsPerBlock; ++s) chains[s % kChains] = block.add_sum(s, column, products, chains[s % kChains]);
-  }
-};
 
 // The bytes of 256 elements at `p`. A row's last block may reach into the next row, where it
 // meets activations of zero; only at the end of the run it is copied and padded.
@@ -117,9 +21,14 @@ inline const uint8_t* whole_block(const uint8_t* p, const uint8_t* end, uint8_t*
   return copy;
 }
 
-constexpr int64_t kRowsTogether = 4;  // rows whose sums are taken together
+// Two rows at once meet several columns: these are loaded for both.
+template <int kColumns>
+constexpr int kRowsAtOnce = Simd::kSumsPerBlock == 1 && kColumns > 1 ? 2 : 1;
 
-// Four rows meet a segment of the columns before the next, so that it stays in the first cache.
+// Rows that meet a segment of the columns before the next. A segment stays in the first cache;
+// the more rows, the less often it comes from the second.
+template <int kColumns>
+constexpr int64_t kRowsTogether = kColumns > 1 ? 16 : 4;
 template <int kColumns>
 constexpr int64_t kSegmentBlocks = 64 / kColumns;
 
@@ -144,48 +53,86 @@ struct Run {
       for (int64_t b = 0; b < n_blocks; ++b) PreparedBlock<Format>::find_indices(p + b * kStep, indices + b * kIndices<Format>);
   }
   // The block at p, number b of the segment.
-  void load(const uint8_t* p, PreparedBlock<Format>& block, int64_t b, int64_t ahead) {
-    fetch_ahead(p, kStep, ahead);
+  void load(const uint8_t* p, PreparedBlock<Format>& block, int64_t b = 0) {
     block.load(whole_block<Format>(p, end, copy), indices + b * kIndices<Format>, grids);
   }
 };
 
-// Where the reading of a run goes on: segment by segment of four rows, then the next four.
+// Where the reading of a run goes on: segment by segment of a group of rows, then the next
+// group. Segments are equal, so that what one step fetches for another fits.
 struct Path {
-  int64_t row_bytes, segment_bytes, n_segments;
+  // What to fetch while a segment is at work: how far behind its first block that begins, how
+  // much farther behind each further one, and the bytes from a row to the next.
+  struct Fetches {
+    int64_t ahead, farther, row;
+  };
 
-  // Where step k begins.
+  int64_t row_bytes, block_bytes, n_blocks, n_segments, group_rows;
+
+  int64_t segment_blocks() const { return (n_blocks + n_segments - 1) / n_segments; }
+  // Where segment k begins, of those of all rows.
   int64_t offset(int64_t k) const {
-    const int64_t four = k / (kRowsTogether * n_segments), step = k % (kRowsTogether * n_segments);
-    return (four * kRowsTogether + step % kRowsTogether) * row_bytes + step / kRowsTogether * segment_bytes;
+    const int64_t group = k / (group_rows * n_segments), step = k % (group_rows * n_segments);
+    return (group * group_rows + step % group_rows) * row_bytes + step / group_rows * segment_blocks() * block_bytes;
   }
-  // How far ahead the step after the next is. A row that is one segment lies in the stream.
-  int64_t ahead(int64_t k) const { return n_segments == 1 ? kFetchAhead : offset(k + 2) - offset(k); }
+  // For n_rows at once from segment k on: what comes two steps later. Whole rows are one stream.
+  Fetches fetches(int64_t k, int64_t n_rows) const {
+    if (n_segments > 1) return {offset(k + 2 * n_rows) - offset(k), 0, row_bytes};
+    return {kFetchAhead + (n_rows - 1) * row_bytes, (n_rows - 1) * block_bytes, block_bytes};
+  }
 };
 
-// sums[c]: blocks [begin, end) of row r times those of column c. One row after the other: two
-// at once would be two streams to fetch.
-template <typename Format, int kColumns>
-inline void add_segment(Run<Format>& run, int64_t r, int64_t begin, int64_t end, int64_t ahead,
-                        const ActivationBlock* const* columns, RowSums* sums) {
-  const uint8_t* p = run.row(r) + begin * Run<Format>::kStep;
-  RowSums own[kColumns];
-  for (int c = 0; c < kColumns; ++c) {
-    if (begin == 0) {
-      own[c].clear();
-    } else {
-      own[c] = sums[c];
+// sums[i][c]: blocks [begin, end) of row r + i times those of column c.
+template <typename Format, int kRows, int kColumns>
+inline void add_segment(Run<Format>& run, int64_t r, int64_t begin, int64_t end, const Path::Fetches& fetches,
+                        const ActivationBlock* const* columns, RowSums (*sums)[kColumns]) {
+  constexpr int kStep = Run<Format>::kStep;
+  const uint8_t* p = run.row(r) + begin * kStep;
+  int64_t ahead = run.read_ahead.distance(p, fetches.ahead);
+  RowSums own[kRows][kColumns];
+  for (int i = 0; i < kRows; ++i)
+    for (int c = 0; c < kColumns; ++c) {
+      if (begin == 0) {
+        own[i][c].clear();
+      } else {
+        own[i][c] = sums[i][c];
+      }
+    }
+  run.find_indices(p, end - begin);
+  // Counted down, so that GCC walks the columns in bytes.
+  for (int64_t b = begin, left = end - begin; left > 0; --left, ++b, p += kStep, ahead += fetches.farther) {
+    PreparedBlock<Format> blocks[kRows];
+    for (int i = 0; i < kRows; ++i) {
+      fetch_ahead(p, kStep, ahead + i * fetches.row);
+      run.load(p + i * static_cast<int64_t>(run.weights.row_bytes), blocks[i], b - begin);
+    }
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) {
+      if constexpr (kRows == 1) {
+        own[0][c].add(blocks[0], columns[c][b]);
+      } else {
+        add_to_two(blocks, columns[c][b], own[0][c], own[1][c]);
+      }
     }
   }
-  run.find_indices(p, end - begin);
-  const int64_t fetch = run.read_ahead.distance(p, ahead);
-  for (int64_t b = begin; b < end; ++b, p += Run<Format>::kStep) {
-    PreparedBlock<Format> block;
-    run.load(p, block, b - begin, fetch);
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) own[c].add(block, columns[c][b]);
+  for (int i = 0; i < kRows; ++i)
+    for (int c = 0; c < kColumns; ++c) sums[i][c] = own[i][c];
+}
+
+// The same for a group of n_rows, of which the first segment is number `step` of the path.
+template <typename Format, int kColumns>
+inline void add_group(Run<Format>& run, const Path& path, int64_t r, int64_t n_rows, int64_t step,
+                      const ActivationBlock* const* columns, RowSums (*sums)[kColumns]) {
+  constexpr int kRows = kRowsAtOnce<kColumns>;
+  const int64_t segment = path.segment_blocks();
+  for (int64_t begin = 0; begin < path.n_blocks; begin += segment) {
+    const int64_t end = std::min(path.n_blocks, begin + segment);
+    int64_t i = 0;
+    for (; i + kRows <= n_rows; i += kRows, step += kRows)
+      add_segment<Format, kRows, kColumns>(run, r + i, begin, end, path.fetches(step, kRows), columns, sums + i);
+    if constexpr (kRows > 1)
+      if (i < n_rows) add_segment<Format, 1, kColumns>(run, r + i, begin, end, path.fetches(step++, 1), columns, sums + i);
   }
-  for (int c = 0; c < kColumns; ++c) sums[c] = own[c];
 }
 
 inline void store_sums(float* out, __m128 sums, int64_t n) {
@@ -199,19 +146,22 @@ inline void store_sums(float* out, __m128 sums, int64_t n) {
 template <typename Format, int kColumns>
 __attribute__((flatten)) void dot_rows_of(const WeightRows& weights, const ActivationBlock* const* columns, float* out, int64_t out_stride) {
   Run<Format> run(weights);
-  const int64_t n_blocks = activation_blocks(weights.n_in), segment = kSegmentBlocks<kColumns>;
-  const Path path{static_cast<int64_t>(weights.row_bytes), segment * Run<Format>::kStep, (n_blocks + segment - 1) / segment};
-  for (int64_t first = 0, step = 0; first < weights.n_rows; first += kRowsTogether) {
-    const int64_t n = std::min(kRowsTogether, weights.n_rows - first);
-    RowSums sums[kRowsTogether][kColumns];
-    for (int64_t i = n; i < kRowsTogether; ++i)
+  constexpr int64_t kGroupRows = kRowsTogether<kColumns>, kMostBlocks = kSegmentBlocks<kColumns>;
+  const int64_t n_blocks = activation_blocks(weights.n_in);
+  const Path path{static_cast<int64_t>(weights.row_bytes), Run<Format>::kStep, n_blocks, (n_blocks + kMostBlocks - 1) / kMostBlocks,
+                  std::min(kGroupRows, weights.n_rows)};
+  for (int64_t first = 0, step = 0; first < weights.n_rows; first += kGroupRows) {
+    const int64_t n = std::min(kGroupRows, weights.n_rows - first);
+    RowSums sums[kGroupRows][kColumns];
+    for (int64_t i = n; i < (n + 3) / 4 * 4; ++i)
       for (RowSums& unused : sums[i]) unused.clear();
-    for (int64_t begin = 0; begin < n_blocks; begin += segment)
-      for (int64_t i = 0; i < n; ++i)
-        add_segment<Format, kColumns>(run, first + i, begin, std::min(n_blocks, begin + segment), path.ahead(step++), columns, sums[i]);
-    for (int c = 0; c < kColumns; ++c) {
-      store_sums(out + c * out_stride + first, Simd::sums4(sums[0][c].total(), sums[1][c].total(), sums[2][c].total(), sums[3][c].total()), n);
-    }
+    add_group<Format, kColumns>(run, path, first, n, step, columns, sums);
+    step += n * path.n_segments;
+    for (int64_t i = 0; i < n; i += 4)
+      for (int c = 0; c < kColumns; ++c) {
+        const auto total = [&](int64_t row) { return sums[i + row][c].total(); };
+        store_sums(out + c * out_stride + first + i, Simd::sums4(total(0), total(1), total(2), total(3)), n - i);
+      }
   }
 }
 
@@ -225,12 +175,13 @@ __attribute__((flatten)) void dot_row_pairs(const WeightRows& weights, const Act
     twice[c] = columns[c][0];
     Simd::repeat_first_half(twice[c]);
   }
-  for (int64_t r = 0; r < weights.n_rows; r += kRowsTogether) {
-    Simd::F totals[kColumns][kRowsTogether] = {};
-    for (int64_t i = 0; i < kRowsTogether && r + i < weights.n_rows; i += 2) {
+  for (int64_t r = 0; r < weights.n_rows; r += 4) {
+    Simd::F totals[kColumns][4] = {};
+    for (int64_t i = 0; i < 4 && r + i < weights.n_rows; i += 2) {
       PreparedBlock<Format> block;
       const uint8_t* row = run.row(r + i);
-      run.load(row, block, 0, run.read_ahead.distance(row));
+      fetch_ahead(row, Run<Format>::kStep, run.read_ahead.distance(row));
+      run.load(row, block);
 #pragma GCC unroll 8
       for (int c = 0; c < kColumns; ++c) {
         const auto products = Simd::template times_scales<32>(block.factors, twice[c]);
@@ -273,9 +224,10 @@ void dot_rows(const WeightRows& weights, const ActivationBlock* const* columns, 
     }
   }
   if (n_columns <= Simd::kDotColumns) return dot_rows_wide<Format>(weights, columns, n_columns, out, out_stride);
-  // Wider calls go four rows at a time, which stay in the first cache between the passes.
-  for (int64_t r = 0; r < weights.n_rows; r += kRowsTogether) {
-    const WeightRows rows = weights.slice(r, std::min(kRowsTogether, weights.n_rows - r));
+  // Wider calls go a group of rows at a time, which stay in the caches between the passes.
+  constexpr int64_t kGroupRows = kRowsTogether<Simd::kDotColumns>;
+  for (int64_t r = 0; r < weights.n_rows; r += kGroupRows) {
+    const WeightRows rows = weights.slice(r, std::min(kGroupRows, weights.n_rows - r));
     for (int c = 0; c < n_columns; c += Simd::kDotColumns)
       dot_rows_wide<Format>(rows, columns + c, std::min(n_columns - c, Simd::kDotColumns), out + c * out_stride + r, out_stride);
   }

@@ -143,6 +143,28 @@ TEST(a_row_in_a_batch_equals_the_row_alone_bit_for_bit) {
   }
 }
 
+// Rows longer than any segment of the row dots, whose last block is not whole where the format
+// allows it, and a number of rows that leaves some over from every grouping.
+TEST(long_rows_match_the_plain_loops_and_do_not_depend_on_their_batch) {
+  uint32_t seed = 300;
+  for (const QuantFormatInfo* info : weight_formats()) {
+    if (is_float(info->format)) continue;
+    const int64_t n_in = 256 * 67 + (info->block_elements < 256 ? 192 : 0), n_out = 21, n_tokens = 9;
+    const TestMatrix weights(info->format, n_in, n_out, ++seed);
+    const std::vector<float> x = Random(++seed).vector(n_in * n_tokens);
+    const auto plain = product(reference_backend().kernels(), weights.view, x.data(), n_tokens);
+    for (const std::string& level : fast_levels()) {
+      const KernelTable& kernels = cpu_backend_at(level).kernels();
+      std::vector<float> alone;
+      for (int64_t t = 0; t < n_tokens; ++t)
+        for (float value : product(kernels, weights.view, x.data() + t * n_in, 1)) alone.push_back(value);
+      check_below(label(info->name, level, n_in, 1), nmse(alone, plain), tolerance(info->format, false));
+      for (int64_t batch = 2; batch <= n_tokens; ++batch)
+        CHECK(identical(product(kernels, weights.view, x.data(), batch), {alone.begin(), alone.begin() + batch * n_out}));
+    }
+  }
+}
+
 TEST(thread_counts_change_nothing) {
   ThreadPool two(2), three(3);
   for (QuantFormat format : {QuantFormat::kF16, QuantFormat::kQ8_0, QuantFormat::kQ4_K, QuantFormat::kQ6_K}) {
