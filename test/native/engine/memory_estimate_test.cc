@@ -61,6 +61,26 @@ TEST(scratch_is_announced_for_every_kind_of_model) {
   }
 }
 
+// Where the gate goes by tiles and down_proj does not, inputs are packed and hidden rows are not.
+TEST(scratch_is_announced_whatever_the_thresholds) {
+  for (const char* name : {"deepseek2-v3-q.Q4_K_M", "qwen3moe-h.Q8_0"}) {
+    const std::unique_ptr<Golden> golden = open_golden(name);
+    if (golden == nullptr) continue;
+    for (const int down : {1, 24})
+      for (const int others : {1, 6, 24})
+        for (const int64_t seq_len : {32, 128, 512}) {
+          LoadOptions options;
+          options.thresholds = KernelThresholds(static_cast<uint8_t>(others));
+          for (const QuantFormat format : {QuantFormat::kQ6_K, QuantFormat::kQ5_0}) options.thresholds.set_tile_columns(format, down);
+          const std::shared_ptr<Model> model = Model::load(golden->gguf_path(), options);
+          const uint64_t announced = estimate_memory(model->info(), seq_len, CacheFormat::kF16).scratch;
+          const size_t touched = touched_by_a_prompt(model, seq_len);
+          if (announced < touched)
+            fail(name, static_cast<int>(seq_len), std::to_string(down) + "/" + std::to_string(others) + " announced " + std::to_string(announced) + " bytes, touched " + std::to_string(touched));
+        }
+  }
+}
+
 // Outputs of experts that arrive in parts wait for the last: more scratch than with mapped ones.
 TEST(scratch_is_announced_for_streamed_experts) {
   for (const char* name : {"deepseek2-v3", "deepseek2-v3-q.Q4_K_M", "qwen3moe", "mixtral"}) {
