@@ -219,17 +219,14 @@ class FfnStep {
     float* gate = products_ + worker * 2 * kSpanColumns * kTileRows;
     float* up = gate + kSpanColumns * kTileRows;
     const auto tile_rows = [&](int64_t i) { return std::min(kTileRows, weights.gate_proj.n_out - (first_tile + i) * kTileRows); };
-    const auto rows = [&](int64_t i, const uint8_t* after) {
-      return RowRange{(first_tile + i) * kTileRows, tile_rows(i), i + 1 == n_tiles ? after : nullptr};
-    };
     for (int64_t first = 0; first < group.count; first += kSpanColumns) {
       const int64_t n = std::min(kSpanColumns, group.count - first);
       for (int64_t i = 0; i < n_tiles; ++i)
-        multiply_rows(ops_, context_, weights.gate_proj, rows(i, weights.up_proj.row(first_tile * kTileRows)), for_gate, first, n,
-                      weights.gate_bias, buffers, gate + i * n * kTileRows);
+        multiply_rows(ops_, context_, weights.gate_proj, rows_of_tile(weights.gate_proj, first_tile, n_tiles, i, weights.up_proj.row(first_tile * kTileRows)),
+                      for_gate, first, n, weights.gate_bias, buffers, gate + i * n * kTileRows);
       for (int64_t i = 0; i < n_tiles; ++i)
-        multiply_rows(ops_, context_, weights.up_proj, rows(i, gate_rows(g, first_tile + n_tiles)), for_up, first, n,
-                      weights.up_bias, buffers, up + i * n * kTileRows);
+        multiply_rows(ops_, context_, weights.up_proj, rows_of_tile(weights.up_proj, first_tile, n_tiles, i, gate_rows(g, first_tile + n_tiles)),
+                      for_up, first, n, weights.up_bias, buffers, up + i * n * kTileRows);
       for (int64_t i = 0; i < n_tiles; ++i) {
         float *values = gate + i * n * kTileRows, *of_up = up + i * n * kTileRows;
         for (int64_t at = 0; at < n * kTileRows; at += kTileRows)
@@ -323,8 +320,8 @@ class FfnStep {
       const uint8_t* after = down_rows_after(g, first_tile, n_tiles);
       for (int64_t i = 0; i < n_tiles; ++i)
         for (int64_t first = 0; first < group.count; first += kSpanColumns)
-          multiply_rows(ops_, context_, group.weights.down_proj, {(first_tile + i) * kTileRows, tile_rows(i), i + 1 == n_tiles ? after : nullptr}, columns, first,
-                        std::min(kSpanColumns, group.count - first), group.weights.down_bias, buffers_.of_worker(worker),
+          multiply_rows(ops_, context_, group.weights.down_proj, rows_of_tile(group.weights.down_proj, first_tile, n_tiles, i, after), columns,
+                        first, std::min(kSpanColumns, group.count - first), group.weights.down_bias, buffers_.of_worker(worker),
                         parts + (i * plan_.n_pairs + group.first + first) * kTileRows);
     }
     for (int64_t i = 0; i < n_tiles; ++i)

@@ -65,10 +65,15 @@ struct RowRange {
   int64_t first = 0, n = 0;
   const uint8_t* next = nullptr;
 };
+// Tile i of the n_tiles of a run from first_tile on; `next` follows the last.
+inline RowRange rows_of_tile(const Matrix& weights, int64_t first_tile, int64_t n_tiles, int64_t i, const uint8_t* next) {
+  const int64_t first = (first_tile + i) * kTileRows;
+  return {first, std::min(kTileRows, weights.n_out - first), i + 1 == n_tiles ? next : nullptr};
+}
 
 // c[i, r] = scale * (weight row rows.first + r) . (column first + i) + bias for up to 32
 // rows and n <= kSpanColumns columns; c [n, 32]; `first` is a multiple of kSpanColumns.
-void multiply_rows(const LevelOps&, const KernelContext&, const Matrix& weights, const RowRange& rows, const Columns&, int64_t first, int64_t n, const float* bias,
-                   const ProductBuffers&, float* c);
+void multiply_rows(const LevelOps&, const KernelContext&, const Matrix& weights, const RowRange& rows,
+                   const Columns&, int64_t first, int64_t n, const float* bias, const ProductBuffers&, float* c);
 
 }  // namespace moebius::cpu
